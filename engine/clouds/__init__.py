@@ -1,0 +1,1 @@
+"""Clouds: one adapter per provider to rent, describe and release machines."""

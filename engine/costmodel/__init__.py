@@ -1,0 +1,1 @@
+"""Cost model: memory fit, prefill and decode time, network, with source and error band."""

@@ -1,0 +1,1 @@
+"""Market: offers as tables, their checks, and the offers of this host."""

@@ -1,0 +1,1 @@
+"""Planners: an instance in, a plan with its proof out."""

@@ -1,0 +1,1 @@
+"""Restricted plans to compare with."""

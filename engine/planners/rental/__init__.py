@@ -1,0 +1,1 @@
+"""The rental planner: what to rent under a budget, in which shape, and who serves what."""

@@ -1,0 +1,1 @@
+"""Serving: launch arguments, shard supervision, health, metrics scraping and the node agent."""

@@ -1,0 +1,49 @@
+"""Conversions between the units people write and the base units the engine computes in.
+
+Base units are s, bytes, USD, tokens and flop; convert once, at the edge.
+"""
+
+from typing import Final
+
+GIB: Final = 1024**3  # bytes in a binary gibibyte
+GB: Final = 10**9  # bytes in a decimal gigabyte
+MIB: Final = 1024**2  # bytes in a binary mebibyte
+TERA: Final = 10**12
+SECONDS_PER_HOUR: Final = 3600.0
+HOURS_PER_MONTH: Final = 730.0  # 8,760 h / 12, the clouds' own convention
+TOKENS_PER_MTOK: Final = 1_000_000
+
+
+def gib_to_bytes(memory_gib: float) -> int:
+    """Return bytes for a binary GiB figure."""
+    return round(memory_gib * GIB)
+
+
+def gb_to_bytes(memory_gb: float) -> int:
+    """Return bytes for a decimal GB figure, as data sheets print memory."""
+    return round(memory_gb * GB)
+
+
+def tflops_to_flop_per_s(tflops: float) -> float:
+    """Return flop/s for a TFLOP/s figure."""
+    return tflops * TERA
+
+
+def gbit_per_s_to_bytes_per_s(link_gbit_per_s: float) -> float:
+    """Return bytes/s for a decimal Gbit/s link."""
+    return link_gbit_per_s * GB / 8
+
+
+def ms_to_s(latency_ms: float) -> float:
+    """Return seconds for milliseconds."""
+    return latency_ms / 1000.0
+
+
+def usd_per_mtok(usd_per_hour: float, tokens_per_s: float) -> float:
+    """Return USD per million tokens of a service that costs `usd_per_hour` and yields `tokens_per_s`.
+
+    Returns inf when nothing is produced.
+    """
+    if tokens_per_s <= 0.0:
+        return float("inf")
+    return usd_per_hour / SECONDS_PER_HOUR / tokens_per_s * TOKENS_PER_MTOK

@@ -1,0 +1,43 @@
+"""Fixtures every test may use: an instant, and one user of each role."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from webapp.core.models import Role, User
+
+
+@pytest.fixture
+def now() -> datetime:
+    """A fixed instant."""
+    return datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+def _create_user(role: Role) -> User:
+    return User.objects.create_user(username=role.value, password="a-long-password", role=role)
+
+
+@pytest.fixture
+def viewer(db: None) -> User:
+    """May look."""
+    return _create_user(Role.VIEWER)
+
+
+@pytest.fixture
+def planner(db: None) -> User:
+    """May ask for plans and operate deployments."""
+    return _create_user(Role.PLANNER)
+
+
+@pytest.fixture
+def approver(db: None) -> User:
+    """May decide plans of others."""
+    return _create_user(Role.APPROVER)
+
+
+@pytest.fixture
+def admin(db: None) -> User:
+    """May do everything."""
+    return User.objects.create_user(
+        username="admin", password="a-long-password", role=Role.ADMIN, is_staff=True, is_superuser=True
+    )

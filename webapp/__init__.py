@@ -1,0 +1,1 @@
+"""The Django console: the only place with ORM, HTML, HTTP API and WebSockets."""

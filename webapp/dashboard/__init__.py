@@ -1,0 +1,1 @@
+"""Pages, components, charts and static files."""

@@ -1,0 +1,1 @@
+"""Deployments, machines, shards, their state machines, ledger and gateway keys."""

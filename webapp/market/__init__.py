@@ -1,0 +1,1 @@
+"""Providers, offers, price and availability observations."""

@@ -1,0 +1,1 @@
+"""Models, workloads, plan requests, plans, explanations."""

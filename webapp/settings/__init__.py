@@ -1,0 +1,1 @@
+"""Settings of the console: base, test, typed environment readers."""

@@ -1,0 +1,1 @@
+"""SLO and throughput samples and roll-ups."""

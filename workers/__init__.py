@@ -1,0 +1,1 @@
+"""Celery app, queues, schedule, thin tasks, and the processes around the console."""
