@@ -27,6 +27,7 @@ class Deployment(models.Model):
     spend_limit_usd = models.DecimalField(max_digits=12, decimal_places=4, null=True, blank=True)  # hard limit in all
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
+    spend_warned_at = models.DateTimeField(null=True, blank=True)  # soft limit told, once per limit
     reconcile_token = models.CharField(max_length=36, blank=True, default="")  # who reconciles now
     reconcile_until = models.DateTimeField(null=True, blank=True)  # lease end of that token
     has_background_traffic = models.BooleanField(default=False)  # the demo's replay; switched on the page
@@ -51,22 +52,34 @@ class Machine(models.Model):
     """A machine rented, or reserved to be rented, for a deployment."""
 
     deployment = models.ForeignKey(Deployment, on_delete=models.PROTECT, related_name="machines")
-    plan_machine_id = models.CharField(max_length=16)  # `m1` of the plan
+    plan_machine_id = models.CharField(max_length=16, blank=True)  # `m1` of the plan; empty: no plan wants it any more
     token = models.UUIDField(unique=True)  # idempotency key and tag at the provider
     provider = models.CharField(max_length=32)
     offer_id = models.CharField(max_length=200)
+    usd_per_hour = models.DecimalField(max_digits=12, decimal_places=6)  # fixed when it is reserved
     state = models.CharField(max_length=16, choices=MachineState.choices, db_index=True)
     state_reason = models.TextField(blank=True, default="")
     provider_ref = models.CharField(max_length=200, blank=True, default="")  # the provider's id of it
     agent_url = models.CharField(max_length=200, blank=True, default="")
     agent_cert_pem = models.TextField(blank=True, default="")  # pinned at rent time
-    agent_token_encrypted = models.TextField(blank=True, default="")  # Fernet with a key derived from SECRET_KEY
+    agent_secrets_encrypted = models.TextField(blank=True, default="")  # its token and private key, see `secrets`
     created_at = models.DateTimeField()
+    rent_started_at = models.DateTimeField(null=True, blank=True)  # from here on it may cost money
     ready_at = models.DateTimeField(null=True, blank=True)
     released_at = models.DateTimeField(null=True, blank=True)
 
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["deployment", "plan_machine_id"],
+                condition=~models.Q(state__in=["released", "failed"]) & ~models.Q(plan_machine_id=""),
+                name="one_machine_per_planned_one",
+            ),
+            models.CheckConstraint(condition=models.Q(usd_per_hour__gt=0), name="machine_price_positive"),
+        ]
+
     def __str__(self) -> str:
-        return f"{self.deployment_id}/{self.plan_machine_id}"
+        return f"{self.deployment_id}/{self.plan_machine_id or self.token}"
 
 
 class LedgerEntry(models.Model):
