@@ -1,9 +1,12 @@
 """Policies that check priced plans, and the decisions people or policies take."""
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
 
 from webapp.planning.models import PlanRequest
+
+_LIST_FIELDS = ("allowed_providers", "allowed_regions", "self_approve_providers")
 
 
 class Policy(models.Model):
@@ -22,6 +25,21 @@ class Policy(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Refuse what could not be checked, naming the field."""
+        for name in _LIST_FIELDS:
+            value = getattr(self, name)
+            if not (isinstance(value, list) and all(isinstance(item, str) and item for item in value)):
+                raise ValidationError({name: 'Give a list of words, such as ["local", "aws"].'})
+        for name in ("max_usd_per_hour", "self_approve_below_usd_per_hour"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValidationError({name: "Give USD per hour above 0, or leave it empty."})
+        if (self.self_approve_below_usd_per_hour is None) != (not self.self_approve_providers):
+            raise ValidationError(
+                {"self_approve_providers": "A cost and the providers belong together: give both, or none."}
+            )
 
 
 class Verdict(models.TextChoices):
@@ -43,3 +61,12 @@ class Decision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.verdict} request {self.request_id}"
+
+
+class AwaitingPlanRequest(PlanRequest):
+    """A plan request that waits for a decision, as the admin lists it."""
+
+    class Meta:
+        proxy = True
+        verbose_name = "plan awaiting approval"
+        verbose_name_plural = "plans awaiting approval"

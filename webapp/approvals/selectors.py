@@ -1,0 +1,54 @@
+"""Reading policies and decisions."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from engine.errors import EngineError
+from webapp.approvals import checks
+from webapp.approvals.models import Decision, Policy, Verdict
+from webapp.core.models import User
+from webapp.planning import selectors as planning_selectors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionView:
+    """One decision; by a person or by a policy, the other is empty."""
+
+    verdict: Verdict
+    decided_by: str
+    policy: str
+    comment: str
+    decided_at: datetime
+
+
+def list_policies() -> list[Policy]:
+    """Return every policy, in the order in which they are checked."""
+    return list(Policy.objects.order_by("pk"))
+
+
+def find_decision(*, plan_request_id: int) -> DecisionView | None:
+    """Return the decision on a plan request, or None."""
+    row = Decision.objects.select_related("decided_by", "policy").filter(request=plan_request_id).first()
+    if row is None:
+        return None
+    return DecisionView(
+        verdict=Verdict(row.verdict),
+        decided_by="" if row.decided_by is None else row.decided_by.get_username(),
+        policy="" if row.policy is None else row.policy.name,
+        comment=row.comment,
+        decided_at=row.decided_at,
+    )
+
+
+def find_obstacle(*, actor: User, plan_request_id: int) -> str:
+    """Return in words why `actor` cannot decide a plan request now; empty when nothing is in the way.
+
+    Raises:
+        NotFoundError: there is no such plan request.
+    """
+    request = planning_selectors.get_plan_request(pk=plan_request_id)
+    try:
+        checks.check_may_decide(actor=actor, request=request)
+    except EngineError as error:
+        return error.message
+    return ""

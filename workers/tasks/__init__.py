@@ -1,0 +1,1 @@
+"""Thin Celery tasks: each makes one call into a service."""
