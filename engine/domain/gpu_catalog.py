@@ -1,6 +1,7 @@
 """Data sheets of the accelerators Medley can plan with.
 
 Dense FP16/BF16 tensor throughput without sparsity; where a vendor prints the figure with sparsity, half of it.
+Vendors print memory in GB and mean GiB; cards that keep error correction inside their GDDR6 lose a sixteenth of it.
 Link bandwidth is one direction, summed over the links of one accelerator; cards without a bridge share PCIe x16.
 """
 
@@ -9,7 +10,7 @@ from typing import Final
 
 from engine.domain.hardware import DeviceKind, GpuSpec, LinkKind
 from engine.errors import InvalidInputError
-from engine.units import gb_to_bytes, gib_to_bytes, tflops_to_flop_per_s
+from engine.units import gib_to_bytes, tflops_to_flop_per_s
 
 CPU_SLOT: Final = "cpu-slot"
 
@@ -28,7 +29,7 @@ class UnknownGpuError(InvalidInputError):
 def _define(
     name: str,
     generation: str,
-    memory_gb: float,
+    memory_gib: float,
     bandwidth_gb_per_s: float,
     peak_tflops: float,
     *,
@@ -43,7 +44,7 @@ def _define(
         vendor=vendor,
         kind=DeviceKind.GPU,
         generation=generation,
-        memory_bytes=gb_to_bytes(memory_gb),
+        memory_bytes=gib_to_bytes(memory_gib),
         memory_bandwidth_bytes_per_s=bandwidth_gb_per_s * _GB,
         peak_flop_per_s=tflops_to_flop_per_s(peak_tflops),
         link_kind=link_kind,
@@ -57,15 +58,15 @@ def _define(
 _NVLINK: Final = LinkKind.NVLINK
 _FABRIC: Final = LinkKind.INFINITY_FABRIC
 
-# name, generation, memory [GB], memory bandwidth [GB/s], dense FP16 [TFLOP/s]
+# name, generation, memory [GiB], memory bandwidth [GB/s], dense FP16 [TFLOP/s]
 _SPECS: Final[tuple[GpuSpec, ...]] = (
-    _define("T4", "turing", 16, 320, 65, link_gb_per_s=_PCIE3_GB_PER_S, source="NVIDIA T4 data sheet"),
-    _define("L4", "ada", 24, 300, 121, has_fp8=True, source="NVIDIA L4 data sheet"),
-    _define("A10", "ampere", 24, 600, 125, source="NVIDIA A10 data sheet"),
-    _define("A10G", "ampere", 24, 600, 70, source="NVIDIA A10G data sheet (the EC2 variant of the A10)"),
-    _define("L40", "ada", 48, 864, 181, has_fp8=True, source="NVIDIA L40 data sheet"),
-    _define("L40S", "ada", 48, 864, 362, has_fp8=True, source="NVIDIA L40S data sheet"),
-    _define("A40", "ampere", 48, 696, 149.7, source="NVIDIA A40 data sheet"),
+    _define("T4", "turing", 15, 320, 65, link_gb_per_s=_PCIE3_GB_PER_S, source="NVIDIA T4 data sheet"),
+    _define("L4", "ada", 22.5, 300, 121, has_fp8=True, source="NVIDIA L4 data sheet"),
+    _define("A10", "ampere", 22.5, 600, 125, source="NVIDIA A10 data sheet"),
+    _define("A10G", "ampere", 22.5, 600, 70, source="NVIDIA A10G data sheet (the EC2 variant of the A10)"),
+    _define("L40", "ada", 45, 864, 181, has_fp8=True, source="NVIDIA L40 data sheet"),
+    _define("L40S", "ada", 45, 864, 362, has_fp8=True, source="NVIDIA L40S data sheet"),
+    _define("A40", "ampere", 45, 696, 149.7, source="NVIDIA A40 data sheet"),
     _define("A4000", "ampere", 16, 448, 76.7, source="NVIDIA RTX A4000 data sheet, half of the sparse figure"),
     _define("A5000", "ampere", 24, 768, 111.1, source="NVIDIA RTX A5000 data sheet, half of the sparse figure"),
     _define("A6000", "ampere", 48, 768, 154.8, source="NVIDIA RTX A6000 data sheet, half of the sparse figure"),
@@ -117,6 +118,7 @@ _NOISE: Final = re.compile(
 )
 _MEMORY: Final = re.compile(r"\b(\d+)\s*(?:gb|gib|g)\b|-(\d+)(?:gb|g)?$")
 _ALIASES: Final = {"rtxa4000": "A4000", "rtxa5000": "A5000", "rtxa6000": "A6000", "4090": "RTX4090"}
+_NEVER_PCIE: Final = frozenset({"H100"})  # the card of this name on PCIe has other memory and clocks
 _SIZED_A100: Final = {None: None, 40: "A100-40", 80: "A100-80"}
 _BY_KEY: Final = {spec.name.lower().replace("-", ""): spec.name for spec in _SPECS} | _ALIASES
 
@@ -155,6 +157,7 @@ def normalise_gpu_name(text: str) -> str | None:
     lowered = _NOISE.sub(" ", text.lower().replace("-sxm", " sxm").replace("-pcie", " pcie"))
     sizes = [int(first or second) for first, second in _MEMORY.findall(lowered)]
     key = re.sub(r"[\s-]+", "", _MEMORY.sub(" ", lowered))
-    if key in {"a100", "a100pcie"}:
+    if key == "a100":
         return _SIZED_A100.get(sizes[0] if sizes else None)
-    return _BY_KEY.get(key)
+    name = _BY_KEY.get(key)
+    return None if name in _NEVER_PCIE and "pcie" in text.lower() else name

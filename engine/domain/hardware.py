@@ -26,11 +26,11 @@ class GpuSpec:
 
     Attributes:
         name: Medley's canonical name, e.g. `H100`, `A100-80`, `RTX4090`, `cpu-slot`.
-        memory_bytes: device memory as the vendor states it [bytes].
+        memory_bytes: device memory as the vendor states it, error correction taken off [bytes].
         memory_bandwidth_bytes_per_s: peak device memory bandwidth [bytes/s].
         peak_flop_per_s: dense FP16/BF16 tensor throughput without sparsity [flop/s].
         link_bytes_per_s: one-direction bandwidth between accelerators of one machine [bytes/s].
-        compute_capability: CUDA compute capability or the vendor's generation word.
+        generation: the vendor's word for the family, e.g. `hopper`.
         source: vendor page the figures come from.
         source_date: day they were read (ISO date).
     """

@@ -53,6 +53,8 @@ class ModelSpec:
         name: name shown and served, e.g. `meta-llama/Llama-3.1-70B-Instruct`.
         sliding_window: tokens a sliding layer can look back; 0 when there is none.
         num_sliding_layers: layers that use the window.
+        has_quantized_experts_only: whether `weight_format` holds for the routed experts alone, the rest being 16 bit.
+        quantization_group_size: weights that share one scale; matters for `int4` only.
     """
 
     id: str
@@ -72,3 +74,5 @@ class ModelSpec:
     mla: MlaSpec | None = None
     sliding_window: int = 0
     num_sliding_layers: int = 0
+    has_quantized_experts_only: bool = False
+    quantization_group_size: int = 128

@@ -33,6 +33,7 @@ class BindingRow:
         shadow_price: objective per unit, from the LP relaxation.
         unit: unit of the shadow price.
         step: relaxation tried; gain: improvement of the re-solved objective.
+        text: the sentence for people.
     """
 
     row: str
@@ -41,6 +42,7 @@ class BindingRow:
     unit: str
     step: float
     gain: float
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

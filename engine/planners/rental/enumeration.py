@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from engine.costmodel.estimator import ReplicaShape, StageShape, build_estimator
+from engine.costmodel.memory import CPU_KV_CACHE_BYTES
 from engine.domain.configuration import ClassPerformance, Configuration
 from engine.domain.gpu_catalog import UnknownGpuError, get_gpu_spec
 from engine.domain.hardware import DeviceKind, GpuSpec
@@ -35,10 +36,6 @@ from engine.planners.rental.shapes import (
     list_splits,
     split_layers,
 )
-from engine.units import MIB
-
-# What the node agent gives every CPU shard; the cost model counts the same (vLLM on the CPU touches all of it).
-CPU_KV_CACHE_BYTES = 256 * MIB
 
 
 class ShapeTimes(ReplicaTimes, Protocol):
@@ -191,7 +188,8 @@ def _list_for_offer(
 
 
 def _get_longest(demand: ModelDemand) -> int:
-    return max(item.prompt_tokens + item.output_tokens for item in demand.workload.classes)
+    """Return the longest request of the classes that occur at all [tokens]."""
+    return max(item.prompt_tokens + item.output_tokens for item in demand.workload.classes if item.share > 0.0)
 
 
 def _find_shape_reason(
