@@ -4,7 +4,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
 
-from webapp.planning.models import PlanRequest
+from webapp.planning.models import Plan, PlanRequest
 
 _LIST_FIELDS = ("allowed_providers", "allowed_regions", "self_approve_providers")
 
@@ -50,9 +50,12 @@ class Verdict(models.TextChoices):
 
 
 class Decision(models.Model):
-    """One decision on one plan request; a policy's own approval has no person."""
+    """One decision on one plan; a policy's own approval has no person.
 
-    request = models.OneToOneField(PlanRequest, on_delete=models.CASCADE, related_name="decision")
+    A plan that is solved again is another plan: its earlier decision stands in the audit log.
+    """
+
+    plan = models.OneToOneField(Plan, on_delete=models.CASCADE, related_name="decision")
     verdict = models.CharField(max_length=16, choices=Verdict.choices)
     decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT)
     policy = models.ForeignKey(Policy, null=True, blank=True, on_delete=models.PROTECT)
@@ -60,7 +63,7 @@ class Decision(models.Model):
     decided_at = models.DateTimeField()
 
     def __str__(self) -> str:
-        return f"{self.verdict} request {self.request_id}"
+        return f"{self.verdict} plan {self.plan_id}"
 
 
 class AwaitingPlanRequest(PlanRequest):

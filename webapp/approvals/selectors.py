@@ -27,10 +27,13 @@ def list_policies() -> list[Policy]:
 
 
 def find_decision(*, plan_request_id: int) -> DecisionView | None:
-    """Return the decision on a plan request, or None."""
-    row = Decision.objects.select_related("decided_by", "policy").filter(request=plan_request_id).first()
-    if row is None:
-        return None
+    """Return the decision on the plan of a request, or None."""
+    row = Decision.objects.select_related("decided_by", "policy").filter(plan__request=plan_request_id).first()
+    return None if row is None else row_to_view(row)
+
+
+def row_to_view(row: Decision) -> DecisionView:
+    """Return a stored decision as people and programs see it."""
     return DecisionView(
         verdict=Verdict(row.verdict),
         decided_by="" if row.decided_by is None else row.decided_by.get_username(),

@@ -114,7 +114,6 @@ def check_policies(*, plan_request_id: int, now: datetime) -> PlanState:
     request = planning_services.lock_plan_request(plan_request_id)
     if request.state != PlanState.PRICED:
         return PlanState(request.state)
-    Decision.objects.filter(request=request).delete()  # of an earlier solve; the audit log keeps it
     policies = list(Policy.objects.filter(is_enabled=True).order_by("pk"))
     facts = checks.read_facts(request.plan)
     planning_services.move_locked(request, to=PlanState.POLICY_CHECKED, reason=_count_policies(policies), now=now)
@@ -186,7 +185,7 @@ def _decide(
 ) -> Decision:
     """Store one decision on a locked request, with everything that follows from it."""
     decision = Decision.objects.create(
-        request=request, verdict=verdict, decided_by=actor, policy=policy, comment=comment, decided_at=now
+        plan=request.plan, verdict=verdict, decided_by=actor, policy=policy, comment=comment, decided_at=now
     )
     detail = {
         "comment": comment,

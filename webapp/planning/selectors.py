@@ -24,7 +24,6 @@ class PlanRequestSummary:
     """One plan request in a list.
 
     Attributes:
-        model, workload: slugs; the names are for people.
         usd_per_hour: cost of the plan [USD/h]; None without one.
     """
 
@@ -35,9 +34,9 @@ class PlanRequestSummary:
     state_reason: str
     objective: str
     budget_usd_per_hour: Decimal
-    model: str
+    model_slug: str
     model_name: str
-    workload: str
+    workload_slug: str
     workload_name: str
     usd_per_hour: Decimal | None
     created_at: datetime
@@ -213,9 +212,9 @@ def _row_to_summary(row: PlanRequest) -> PlanRequestSummary:
         state_reason=row.state_reason,
         objective=row.objective,
         budget_usd_per_hour=row.budget_usd_per_hour,
-        model=row.model.slug,
+        model_slug=row.model.slug,
         model_name=row.model.name,
-        workload=row.workload.slug,
+        workload_slug=row.workload.slug,
         workload_name=row.workload.name,
         usd_per_hour=None if stored is None else stored.usd_per_hour,
         created_at=row.created_at,

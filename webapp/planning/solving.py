@@ -221,7 +221,7 @@ def apply_answer(*, job: SolveJob, answer: RentalAnswer, now: datetime) -> PlanS
         SolveOvertakenError: the token is not the row's; nothing is stored.
     """
     request = _lock_solving(job.plan_request_id, job.solve_token)
-    Plan.objects.filter(request=request).delete()  # of an earlier solve; its decision stands in the audit log
+    Plan.objects.filter(request=request).delete()  # of an earlier solve, with the decision on it
     Plan.objects.create(
         request=request,
         created_at=now,

@@ -34,13 +34,13 @@ def _compute_plan(request: RentalRequest, report: ReportProgress) -> RentalAnswe
     soft_time_limit=_SOFT_LIMIT_S,
     time_limit=_HARD_LIMIT_S,
 )
-def solve(*, plan_request_id: int, solve_token: str, **kwargs: object) -> None:
+def solve(*, plan_request_id: int, solve_token: str, **_kwargs: object) -> None:
     """Solve one request and check the policies; under an old token nothing happens.
 
     Args:
         plan_request_id: the request.
         solve_token: which start of it this is.
-        **kwargs: arguments of newer senders, ignored.
+        **_kwargs: arguments of newer senders, ignored.
     """
     try:
         state = planning_services.solve(
@@ -61,7 +61,7 @@ def solve(*, plan_request_id: int, solve_token: str, **kwargs: object) -> None:
 
 
 @shared_task(name="planning.sweep", queue="solve", time_limit=_SWEEP_LIMIT_S)
-def sweep(**kwargs: object) -> None:
+def sweep(**_kwargs: object) -> None:
     """Queue solves again whose worker died, and check policies where it died right after the solve."""
     now = timezone.now()
     swept = planning_services.sweep_solves(now=now)

@@ -1,0 +1,27 @@
+"""What the REST calls on policies and decisions take and give."""
+
+from typing import Annotated
+
+from ninja import Schema
+from pydantic import ConfigDict, Field
+
+
+class DecisionIn(Schema):
+    """A comment that becomes part of the decision."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    comment: Annotated[str, Field(max_length=1000)] = ""
+
+
+class PolicyOut(Schema):
+    """Limits on plans; an empty list allows all, null leaves a limit out; money in USD per hour."""
+
+    id: int
+    name: str
+    is_enabled: bool
+    max_usd_per_hour: float | None
+    allowed_providers: list[str]
+    allowed_regions: list[str]
+    self_approve_below_usd_per_hour: float | None
+    self_approve_providers: list[str]
