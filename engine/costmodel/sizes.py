@@ -33,7 +33,10 @@ _BYTES_PER_WEIGHT: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterCount:
-    """Parameters of the whole model, and those that one token touches."""
+    """Parameters of the whole model, and those that one token is multiplied with.
+
+    In a dense model that is all of them, by convention; in an MoE model the embedding is left out.
+    """
 
     total: int
     active: int
@@ -82,9 +85,10 @@ def count_parameters(model: ModelSpec) -> ParameterCount:
     moe = model.moe
     common += layers.num_moe_layers * count_router_parameters(model, moe)
     expert = layers.num_moe_layers * count_expert_parameters(model, moe)
+    looked_up = 0 if model.has_tied_embeddings else model.vocab_size * model.hidden_size
     return ParameterCount(
         total=common + expert * (moe.num_experts + moe.num_shared_experts),
-        active=common + expert * (moe.experts_per_token + moe.num_shared_experts),
+        active=common - looked_up + expert * (moe.experts_per_token + moe.num_shared_experts),
     )
 
 
