@@ -8,7 +8,7 @@ empty), source, observed_at (ISO date, or instant with its zone).
 import csv
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -20,11 +20,15 @@ from engine.errors import InvalidInputError
 REQUIRED_COLUMNS: Final = (
     "provider", "region", "instance_type", "gpu", "gpu_count", "market", "usd_per_hour", "source", "observed_at",
 )  # fmt: skip
+_MIN_USD_PER_HOUR: Final = 0.0001  # less is a misread figure; the database keeps six decimals
 _MAX_USD_PER_HOUR: Final = 100_000.0  # more is a misread figure, not a machine
 _MAX_COUNT: Final = 1_000_000
+_MAX_DIGITS: Final = 12  # of a count: Python refuses to read endless ones
+_OLDEST: Final = datetime(2000, 1, 1, tzinfo=UTC)  # nobody rented a GPU by the hour before
 _MAX_INTERRUPTION_CLASS: Final = 4
 _MAX_LENGTH: Final = {"provider": 32, "region": 64, "zone": 64, "instance_type": 96, "source": 300}
 _WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # parts of an offer id hold no colon and no space
+_SURPLUS: Final = ""  # key of cells behind the last column
 _DATE_LENGTH: Final = len("2025-03-01")
 
 
@@ -39,7 +43,7 @@ class RefusedRow:
     """A row that was not loaded.
 
     Attributes:
-        row: line of the table; the header is line 1.
+        row: line of the table; the header is line 1; 0 where only the comparison with stored offers told.
         field: column at fault.
         message: what is wrong with it, in words.
     """
@@ -74,7 +78,7 @@ def parse_offer_table(lines: Iterable[str], *, now: datetime) -> OfferTable:
     Raises:
         InvalidOfferTableError: a required column is missing, or the text is no CSV.
     """
-    reader = csv.DictReader(lines, restkey="")
+    reader = csv.DictReader(_drop_byte_order_mark(lines), restkey=_SURPLUS)
     offers: list[Offer] = []
     refused: list[RefusedRow] = []
     seen: set[tuple[str, datetime]] = set()
@@ -92,6 +96,12 @@ def parse_offer_table(lines: Iterable[str], *, now: datetime) -> OfferTable:
     return OfferTable(offers=tuple(offers), refused=tuple(refused))
 
 
+def _drop_byte_order_mark(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the lines without the mark that spreadsheets put before the first one."""
+    for number, line in enumerate(lines):
+        yield line if number else line.removeprefix("\ufeff")
+
+
 def _check_columns(columns: Iterable[str]) -> None:
     present = set(columns)
     missing = [column for column in REQUIRED_COLUMNS if column not in present]
@@ -104,6 +114,8 @@ def _check_columns(columns: Iterable[str]) -> None:
 
 
 def _parse_row(row: Mapping[str, str | None], *, now: datetime, seen: set[tuple[str, datetime]]) -> Offer:
+    if any(row.get(_SURPLUS) or ()):
+        raise _RowError("source", "the row has more cells than the header; put text with commas in quotes")
     provider = _read_word(row, "provider")
     region = _read_word(row, "region")
     zone = _read_word(row, "zone") if _read_text(row, "zone") else ""
@@ -160,8 +172,8 @@ def _read_gpu(row: Mapping[str, str | None]) -> str:
 
 def _read_count(row: Mapping[str, str | None], field: str, *, lowest: int) -> int:
     text = _read_required(row, field)
-    if not (text.isascii() and text.isdigit()):
-        raise _RowError(field, f"{field} {text!r} is not a whole number")
+    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS):
+        raise _RowError(field, f"{field} {text[:_MAX_DIGITS]!r} is not a whole number")
     if not lowest <= int(text) <= _MAX_COUNT:
         raise _RowError(field, f"{field} is {text}; it must be at least {lowest} and at most {_MAX_COUNT}")
     return int(text)
@@ -177,8 +189,9 @@ def _read_price(row: Mapping[str, str | None]) -> float:
         usd_per_hour = float(text)
     except ValueError as error:
         raise _RowError("usd_per_hour", f"usd_per_hour {text!r} is not a number") from error
-    if not (math.isfinite(usd_per_hour) and 0.0 < usd_per_hour <= _MAX_USD_PER_HOUR):
-        raise _RowError("usd_per_hour", f"usd_per_hour is {text}; it must be above 0 and at most {_MAX_USD_PER_HOUR:g}")
+    if not (math.isfinite(usd_per_hour) and _MIN_USD_PER_HOUR <= usd_per_hour <= _MAX_USD_PER_HOUR):
+        limits = f"at least {_MIN_USD_PER_HOUR:g} and at most {_MAX_USD_PER_HOUR:g}"
+        raise _RowError("usd_per_hour", f"usd_per_hour is {text}; it must be {limits}")
     return usd_per_hour
 
 
@@ -211,4 +224,6 @@ def _read_instant(row: Mapping[str, str | None], now: datetime) -> datetime:
         instant = instant.replace(tzinfo=UTC)
     if instant > now:
         raise _RowError("observed_at", f"observed_at {text} is in the future")
+    if instant < _OLDEST:
+        raise _RowError("observed_at", f"observed_at {text} is before {_OLDEST:%Y}")
     return instant.astimezone(UTC)

@@ -2,8 +2,9 @@
 
 from django.http import HttpRequest
 from django.utils import timezone
-from ninja import Query, Router
+from ninja import Query, Router, Status
 
+from engine.errors import InvalidInputError
 from webapp.api.auth import get_actor
 from webapp.api.schemas_market import ChoicesOut, ImportIn, ImportOut, OfferOut, OfferQuery
 from webapp.core.permissions import MARKET_MANAGE, MARKET_VIEW, require
@@ -17,7 +18,16 @@ router = Router(tags=["market"])
 def list_offers(request: HttpRequest, query: Query[OfferQuery]) -> list[selectors.CurrentOffer]:
     """List the latest observation of every offer that passes the filters."""
     require(get_actor(request), MARKET_VIEW)
+    _check_names(request)
     return selectors.list_current_offers(filters=_query_to_filter(query), now=timezone.now())
+
+
+def _check_names(request: HttpRequest) -> None:
+    """Refuse a misspelt filter: ignoring it would answer another question."""
+    unknown = sorted(set(request.GET) - set(OfferQuery.model_fields))
+    if unknown:
+        remedy = f"use {', '.join(OfferQuery.model_fields)}"
+        raise InvalidInputError(f"offers have no filter {unknown[0]!r}", field=unknown[0], remedy=remedy)
 
 
 def _query_to_filter(query: OfferQuery) -> selectors.OfferFilter:
@@ -48,8 +58,9 @@ def list_imports(request: HttpRequest) -> list[MarketImport]:
 
 
 @router.post("/market/imports", response={201: ImportOut})
-def import_offers(request: HttpRequest, body: ImportIn) -> tuple[int, MarketImport]:
+def import_offers(request: HttpRequest, body: ImportIn) -> Status[MarketImport]:
     """Load a table of offers; bad rows are refused one by one, the rest is kept."""
     actor = get_actor(request)
     require(actor, MARKET_MANAGE)
-    return 201, services.import_offer_table(actor=actor, name=body.source, csv_text=body.csv_text, now=timezone.now())
+    report = services.import_offer_table(actor=actor, name=body.source, csv_text=body.csv_text, now=timezone.now())
+    return Status(201, report)

@@ -6,7 +6,8 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from django.db.models import F, OuterRef, QuerySet, Subquery
+from django.db.models import F, FloatField, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Cast
 
 from engine.domain import offer as engine_offer
 from webapp.market.mapping import row_to_offer
@@ -116,7 +117,9 @@ def _join(row: Offer, seen: OfferObservation) -> engine_offer.Offer:
 def list_current_offers(*, filters: OfferFilter, now: datetime) -> list[CurrentOffer]:
     """Return the latest observation of every offer that passes `filters`, in the order they ask for."""
     rows = Offer.objects.filter(latest__isnull=False).select_related("latest")
-    rows = _apply_filters(rows.annotate(usd_per_gpu_hour=F("latest__usd_per_hour") / F("gpu_count")), filters)
+    # As float: SQLite keeps a price such as 10.000000 as an integer, and divides integers without a remainder.
+    usd_per_hour = Cast("latest__usd_per_hour", FloatField())
+    rows = _apply_filters(rows.annotate(usd_per_gpu_hour=usd_per_hour / F("gpu_count")), filters)
     return [_to_current(row, now) for row in rows.order_by(*_list_order(filters))]
 
 

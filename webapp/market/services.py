@@ -33,17 +33,24 @@ def load_offers(
     """Append the observations of `offers` that say something new; keep why rows were refused.
 
     An observation is unchanged when it is stored already, or repeats price and stock of the latest one within an hour.
+    An offer whose machine is not the one stored under its id is refused: old prices would describe another machine.
     """
     rows = _ensure_rows(offers)
-    fresh = [(rows[offer.id], offer) for offer in offers if _is_news(rows[offer.id].latest, offer)]
+    kept = [offer for offer in offers if _is_same_machine(rows[offer.id], offer)]
+    changed = [
+        _refuse_changed_machine(rows[offer.id], offer)
+        for offer in offers
+        if not _is_same_machine(rows[offer.id], offer)
+    ]
+    fresh = [(rows[offer.id], offer) for offer in kept if _is_news(rows[offer.id].latest, offer)]
     written = _append_observations(fresh)
     num_loaded = len(written)
     report = MarketImport.objects.create(
         source=source,
         started_at=now,
         num_loaded=num_loaded,
-        num_unchanged=len(offers) - num_loaded,
-        refused=[asdict(row) for row in refused],
+        num_unchanged=len(kept) - num_loaded,
+        refused=[asdict(row) for row in (*refused, *changed)],
     )
     if num_loaded:
         payload = {"source": source, "num_loaded": num_loaded}
@@ -52,15 +59,19 @@ def load_offers(
 
 
 def _ensure_rows(offers: Sequence[engine_offer.Offer]) -> Mapping[str, Offer]:
-    """Return the row of every offer by its id, locked; new ones are made."""
+    """Return the row of every offer by its id, locked; new ones are made.
+
+    A table may hold several observations of one offer: the newest one says what the row says.
+    """
+    newest = {offer.id: offer for offer in sorted(offers, key=lambda offer: offer.observed_at)}
     Offer.objects.bulk_create(
-        [_new_row(offer) for offer in offers],
+        [_new_row(offer) for offer in newest.values()],
         batch_size=_BATCH,
         update_conflicts=True,
         unique_fields=["offer_id"],
         update_fields=["interruption_class"],
     )
-    ids = [offer.id for offer in offers]
+    ids = list(newest)
     rows: dict[str, Offer] = {}
     for start in range(0, len(ids), _BATCH):
         batch = Offer.objects.select_for_update(of=("self",)).select_related("latest")
@@ -82,6 +93,19 @@ def _new_row(offer: engine_offer.Offer) -> Offer:
     )
 
 
+def _is_same_machine(row: Offer, offer: engine_offer.Offer) -> bool:
+    return (row.gpu_name, row.gpu_count) == (offer.gpu_name, offer.gpu_count)
+
+
+def _refuse_changed_machine(row: Offer, offer: engine_offer.Offer) -> RefusedRow:
+    return RefusedRow(
+        row=0,
+        field="gpu",
+        message=f"{offer.id} is known with {row.gpu_count} x {row.gpu_name}, not {offer.gpu_count} x {offer.gpu_name};"
+        " give the other machine another instance_type",
+    )
+
+
 def _is_news(latest: OfferObservation | None, offer: engine_offer.Offer) -> bool:
     if latest is None:
         return True
@@ -94,17 +118,26 @@ def _is_news(latest: OfferObservation | None, offer: engine_offer.Offer) -> bool
 
 
 def _append_observations(fresh: Sequence[tuple[Offer, engine_offer.Offer]]) -> list[OfferObservation]:
-    known = set(
-        OfferObservation.objects.filter(offer__in=[row.pk for row, _ in fresh]).values_list(
-            "offer_id", "observed_at", "source"
-        )
-    )
+    known = _list_known(fresh)
     new = [
         _new_observation(row, offer) for row, offer in fresh if (row.pk, offer.observed_at, offer.source) not in known
     ]
     written = OfferObservation.objects.bulk_create(new, batch_size=_BATCH)
     _move_latest({row.pk: row for row, _ in fresh}, written)
     return written
+
+
+def _list_known(fresh: Sequence[tuple[Offer, engine_offer.Offer]]) -> set[tuple[int, datetime, str]]:
+    """Return what identifies the stored observations that `fresh` could repeat."""
+    known: set[tuple[int, datetime, str]] = set()
+    for start in range(0, len(fresh), _BATCH):
+        batch = fresh[start : start + _BATCH]
+        instants = [offer.observed_at for _, offer in batch]
+        rows = OfferObservation.objects.filter(
+            offer__in=[row.pk for row, _ in batch], observed_at__gte=min(instants), observed_at__lte=max(instants)
+        )
+        known.update(rows.values_list("offer_id", "observed_at", "source"))
+    return known
 
 
 def _new_observation(row: Offer, offer: engine_offer.Offer) -> OfferObservation:
@@ -154,10 +187,16 @@ def import_offer_table(*, actor: User, name: str, csv_text: str, now: datetime) 
     return report
 
 
-def refresh_local_offers(*, now: datetime) -> MarketImport:
-    """Observe the slots of the host this process runs on."""
+def refresh_local_offers(*, now: datetime) -> MarketImport | None:
+    """Observe the slots of the host this process runs on; None when nothing new was seen.
+
+    It runs every minute: a report that says nothing would soon hide those that do.
+    """
     num_slots = count_slots(num_cpus=len(os.sched_getaffinity(0)), memory_bytes=_read_memory_bytes())
     offer = define_local_offer(num_slots=num_slots, usd_per_slot_hour=settings.MEDLEY_LOCAL_USD_PER_SLOT_HOUR, now=now)
+    stored = Offer.objects.select_related("latest").filter(offer_id=offer.id).first()
+    if stored is not None and not _is_news(stored.latest, offer):
+        return None
     return load_offers(source=LOCAL_SOURCE, offers=(offer,), refused=(), now=now)
 
 
