@@ -8,14 +8,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from engine.errors import InvalidInputError
-
-
-class UnknownModelPresetError(InvalidInputError):
-    """There is no preset of this id."""
-
-    code = "unknown_model_preset"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelPreset:
@@ -33,7 +25,9 @@ class ModelPreset:
     is_local: bool
 
 
-def _define(preset_id: str, name: str, architecture: str, *, is_local: bool = False, **config: object) -> ModelPreset:
+def _define(
+    preset_id: str, name: str, architecture: str, config: Mapping[str, object], *, is_local: bool = False
+) -> ModelPreset:
     shared: dict[str, object] = {
         "architectures": (architecture,),
         "torch_dtype": "bfloat16",
@@ -136,18 +130,3 @@ _PRESETS: Final = (
 def list_model_presets() -> tuple[ModelPreset, ...]:
     """Return all presets."""
     return _PRESETS
-
-
-def get_model_preset(preset_id: str) -> ModelPreset:
-    """Return one preset.
-
-    Raises:
-        UnknownModelPresetError: there is none of this id.
-    """
-    for preset in _PRESETS:
-        if preset.id == preset_id:
-            return preset
-    known = ", ".join(preset.id for preset in _PRESETS)
-    raise UnknownModelPresetError(
-        f"there is no model preset {preset_id!r}", field="model", remedy=f"give one of {known}"
-    )
