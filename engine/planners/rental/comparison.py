@@ -8,15 +8,18 @@ from typing import Final
 from engine.domain.plan import Baseline, Objective
 from engine.planners.baselines.single_type import RestrictedResult, find_best_single_type
 from engine.planners.baselines.uniform import UniformCandidate, find_best_uniform
-from engine.planners.rental.evaluate import evaluate_rate, spread_by_speed, spread_round_robin
+from engine.planners.rental.evaluate import CHECK_TOLERANCE, evaluate_rate, spread_by_speed, spread_round_robin
 from engine.planners.rental.instance import Assignment, InstanceConfiguration, RentalInstance
 from engine.planners.rental.options import SolveOptions
-from engine.planners.rental.solve import solve_instance
+from engine.planners.rental.prices import price_rows
+from engine.planners.rental.reduce import reduce_instance
+from engine.planners.rental.solve import has_spot_cap, solve_instance
 from engine.planners.rental.solver import Stopwatch
 
 SINGLE_TYPE: Final = "best single GPU type"
 SINGLE_TYPE_UNLIMITED: Final = "best single GPU type, unlimited stock"
 UNIFORM: Final = "best single configuration"
+UNIFORM_UNLIMITED: Final = "best single configuration, unlimited stock"
 SPREAD_BY_SPEED: Final = "same machines, requests spread by speed"
 ROUND_ROBIN: Final = "same machines, round robin"
 _UNLIMITED_UNITS: Final = 10**6
@@ -48,7 +51,8 @@ def list_baselines(
         _compare_single_type(SINGLE_TYPE_UNLIMITED, unlimited, options, pool_types, clock=clock, watch=watch),
     ]
     if len({item.model_id for item in instance.demanded}) == 1:
-        found.append(_compare_uniform(instance, options))
+        found.append(_compare_uniform(UNIFORM, instance, options))
+        found.append(_compare_uniform(UNIFORM_UNLIMITED, unlimited, options))
         if assignment is not None:
             found.append(_compare_shares(SPREAD_BY_SPEED, instance, options, assignment, spread_by_speed))
             found.append(_compare_shares(ROUND_ROBIN, instance, options, assignment, spread_round_robin))
@@ -66,6 +70,9 @@ def _compare_single_type(
 ) -> Baseline:
     quick = replace(options, tie_break=False)
 
+    def bound_subset(keep: frozenset[str]) -> float | None:
+        return _bound_subset(instance.with_configurations(keep), quick, watch)
+
     def solve_subset(keep: frozenset[str]) -> RestrictedResult | None:
         solution = solve_instance(instance.with_configurations(keep), quick, clock=clock, stopwatch=watch)
         if solution.assignment is None:
@@ -80,11 +87,21 @@ def _compare_single_type(
         name=name,
         objective=instance.objective,
         configurations_by_type=group_by_type(instance, pool_types),
+        bound_subset=bound_subset,
         solve_subset=solve_subset,
     )
     if watch.left_s > 0.0:
         return baseline
     return replace(baseline, detail=f"{baseline.detail} ({_STOPPED})" if baseline.is_feasible else _STOPPED)
+
+
+def _bound_subset(instance: RentalInstance, options: SolveOptions, watch: Stopwatch) -> float | None:
+    """Return the most requests/s, or the least USD/h, of the relaxation."""
+    reduced = reduce_instance(instance, has_spot_cap=has_spot_cap(instance, options)).instance
+    prices = price_rows(reduced, options, time_limit_s=watch.left_s)
+    if prices is None:
+        return None
+    return prices.bound * (instance.total_demand if instance.objective is Objective.MAX_RATE else 1.0)
 
 
 def group_by_type(instance: RentalInstance, pool_types: Mapping[str, str]) -> dict[str, frozenset[str]]:
@@ -97,11 +114,11 @@ def group_by_type(instance: RentalInstance, pool_types: Mapping[str, str]) -> di
     return {name: frozenset(members) for name, members in groups.items()}
 
 
-def _compare_uniform(instance: RentalInstance, options: SolveOptions) -> Baseline:
+def _compare_uniform(name: str, instance: RentalInstance, options: SolveOptions) -> Baseline:
     budget = instance.budget_usd_per_hour
     is_barred = options.spot_max_share < 1.0  # all requests on one spot configuration would break the cap
     return find_best_uniform(
-        name=UNIFORM,
+        name=name,
         objective=instance.objective,
         candidates=[_to_candidate(instance, c) for c in instance.configurations if not (is_barred and c.is_spot)],
         budget_usd_per_hour=math.inf if budget is None else budget,
@@ -132,13 +149,15 @@ def _compare_shares(
     spread: Callable[[RentalInstance, Mapping[str, int]], dict[str, dict[str, float]]],
 ) -> Baseline:
     """Return what the plan's machines carry under simpler shares (`min_cost`: at most the demand)."""
-    max_load = options.max_load if instance.objective is Objective.MIN_COST else 1.0
+    is_rate = instance.objective is Objective.MAX_RATE
     shares = spread(instance, assignment.copies)
-    sets_per_s = evaluate_rate(instance, assignment.copies, shares, max_load=max_load)
+    sets_per_s = evaluate_rate(instance, assignment.copies, shares, max_load=1.0 if is_rate else options.max_load)
+    carries_all = sets_per_s >= 1.0 - CHECK_TOLERANCE
+    sets_per_s = 1.0 if carries_all and not is_rate else sets_per_s
     return Baseline(
         name=name,
         detail="the plan's machines",
         requests_per_s=sets_per_s * instance.total_demand,
         usd_per_hour=assignment.usd_per_hour,
-        is_feasible=sets_per_s > 0.0 and (instance.objective is Objective.MAX_RATE or sets_per_s >= 1.0),
+        is_feasible=sets_per_s > 0.0 if is_rate else carries_all,
     )

@@ -165,7 +165,7 @@ class _PointCache:
 def _list_for_offer(
     points: _PointCache, demand: ModelDemand, offer: Offer, gpu: GpuSpec, dropped: Counter[str]
 ) -> list[Configuration]:
-    longest_tokens = _get_longest(demand)
+    longest_tokens = get_longest_tokens(demand)
     if longest_tokens > demand.model.max_context_tokens:
         dropped["longest request exceeds the model's context"] += 1
         return []
@@ -187,7 +187,7 @@ def _list_for_offer(
     return found
 
 
-def _get_longest(demand: ModelDemand) -> int:
+def get_longest_tokens(demand: ModelDemand) -> int:
     """Return the longest request of the classes that occur at all [tokens]."""
     return max(item.prompt_tokens + item.output_tokens for item in demand.workload.classes if item.share > 0.0)
 

@@ -1,6 +1,6 @@
 """Why nothing feasible exists, and what would make it so, each with its number.
 
-- class: no configuration serves it at all;
+- class: no configuration serves it at all, or only spot copies do, which may not carry all of it;
 - budget: the smallest that suffices with today's stock;
 - stock: the fewest missing units, then the cheapest way to use them;
 - demand_share: the largest part of the demand that stock and budget carry (`min_cost`).
@@ -16,7 +16,7 @@ from typing import Final
 from ortools.math_opt.python import mathopt
 
 from engine.domain.plan import InfeasibleReason, Objective
-from engine.planners.rental.instance import RentalInstance
+from engine.planners.rental.instance import InstanceClass, InstanceConfiguration, RentalInstance
 from engine.planners.rental.model import RentalModel, Variant, build_model, sum_cost
 from engine.planners.rental.options import SolveOptions
 from engine.planners.rental.reduce import reduce_instance
@@ -40,8 +40,12 @@ def list_infeasible_reasons(
 ) -> tuple[InfeasibleReason, ...]:
     """Return all reasons that apply to an instance without a plan, apart from the SLO."""
     unserved = list_unservable_classes(instance)
-    if unserved:
-        return tuple(_to_class_reason(class_id) for class_id in unserved)
+    spot_only = list_spot_only_classes(instance, options)
+    if unserved or spot_only:
+        return (
+            *(_to_class_reason(class_id) for class_id in unserved),
+            *(_to_spot_reason(class_id, options) for class_id in spot_only),
+        )
     reasons: list[InfeasibleReason] = []
     smallest = find_smallest_budget(instance, options, watch=watch)
     if smallest is None:
@@ -58,13 +62,29 @@ def list_infeasible_reasons(
 
 def list_unservable_classes(instance: RentalInstance) -> tuple[str, ...]:
     """Return demanded classes that no configuration serves, whatever stock and budget."""
-    return tuple(
-        item.id
-        for item in instance.demanded
-        if not any(
-            c.model_id == item.model_id and c.requests_per_s.get(item.id, 0.0) > 0.0 for c in instance.configurations
-        )
-    )
+    return tuple(item.id for item in instance.demanded if not _list_serving(instance, item))
+
+
+def list_spot_only_classes(instance: RentalInstance, options: SolveOptions) -> tuple[str, ...]:
+    """Return demanded classes that only spot copies serve although the cap keeps a part from them."""
+    if not has_spot_cap(instance, options):
+        return ()
+    serving = {item.id: _list_serving(instance, item) for item in instance.demanded}
+    return tuple(class_id for class_id, items in serving.items() if items and all(item.is_spot for item in items))
+
+
+def _list_serving(instance: RentalInstance, demanded: InstanceClass) -> list[InstanceConfiguration]:
+    return [
+        item
+        for item in instance.configurations
+        if item.model_id == demanded.model_id and item.requests_per_s.get(demanded.id, 0.0) > 0.0
+    ]
+
+
+def _to_spot_reason(class_id: str, options: SolveOptions) -> InfeasibleReason:
+    share = options.spot_max_share
+    text = f"only spot machines serve class {class_id}, and they may carry at most {100.0 * share:g} % of it"
+    return InfeasibleReason(kind="class", subject=class_id, value=share, text=text)
 
 
 def _to_class_reason(class_id: str) -> InfeasibleReason:

@@ -6,7 +6,6 @@ silently ignored them would be wrong.
 Source: specification of the rental planner, section 8.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -61,6 +60,8 @@ _NEUTRAL_OPTIONS: Final[Mapping[str, object]] = {
     "weights": None,
 }
 _LARGEST_INTERRUPTION_CLASS: Final = 4
+_LARGEST_NUMBER: Final = 1e12  # beyond, the solver's arithmetic says nothing; no price, demand or speed is near
+_LARGEST_COUNT: Final = 10**9
 
 
 class InvalidInstanceError(InvalidInputError):
@@ -132,18 +133,18 @@ def _read_id(data: object, field: str) -> str:
     return text
 
 
-def _read_number(data: object, field: str, *, least: float = 0.0, most: float = math.inf) -> float:
+def _read_number(data: object, field: str, *, least: float = 0.0, most: float = _LARGEST_NUMBER) -> float:
     if isinstance(data, bool) or not isinstance(data, (int, float)):
         raise refuse(field, f"{data!r} is not a number", "give a number")
-    value = float(data)
-    if not (math.isfinite(value) and least <= value <= most):
+    if not least <= data <= most:  # NaN is not
         raise refuse(field, f"{data!r} is out of range", f"give a number from {least:g} to {most:g}")
-    return value
+    return float(data)
 
 
 def _read_count(data: object, field: str, *, least: int) -> int:
-    if isinstance(data, bool) or not isinstance(data, int) or data < least:
-        raise refuse(field, f"{data!r} is not a whole number from {least} up", f"give a whole number from {least} up")
+    if isinstance(data, bool) or not isinstance(data, int) or not least <= data <= _LARGEST_COUNT:
+        wanted = f"a whole number from {least} to {_LARGEST_COUNT}"
+        raise refuse(field, f"{data!r} is not {wanted}", f"give {wanted}")
     return data
 
 
@@ -197,10 +198,13 @@ def _read_configurations(
     data: object, availability: Mapping[str, int], classes: tuple[InstanceClass, ...]
 ) -> tuple[InstanceConfiguration, ...]:
     class_ids = frozenset(item.id for item in classes)
+    model_ids = frozenset(item.model_id for item in classes)
     found: dict[str, InstanceConfiguration] = {}
     for index, entry in enumerate(_read_list(data, "configurations")):
         field = f"configurations[{index}]"
         item = _read_configuration(entry, field, frozenset(availability), class_ids)
+        if item.model_id not in model_ids:
+            raise refuse(f"{field}.model", f"no class is of model {item.model_id}", "name models of classes only")
         if item.id in found:
             raise refuse(f"{field}.id", f"configuration {item.id} occurs twice", "give each its own id")
         found[item.id] = item

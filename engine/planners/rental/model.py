@@ -60,6 +60,7 @@ class RentalModel:
 
     instance: RentalInstance
     model: mathopt.Model
+    is_integer: bool
     rate_scale: float
     time_scale: float
     class_scale: Mapping[str, float]
@@ -102,6 +103,7 @@ def _define_variables(instance: RentalInstance, variant: Variant) -> RentalModel
     rental = RentalModel(
         instance=instance,
         model=model,
+        is_integer=variant.is_integer,
         rate_scale=rate_scale * time_scale,
         time_scale=time_scale,
         class_scale=class_scale,

@@ -11,7 +11,6 @@ from typing import Final
 
 from engine.domain.plan import (
     Baseline,
-    BindingRow,
     InfeasibleReason,
     Objective,
     Plan,
@@ -27,7 +26,7 @@ from engine.planners.rental.enumeration import (
     create_catalogue,
     enumerate_configurations,
 )
-from engine.planners.rental.infeasible import list_infeasible_reasons
+from engine.planners.rental.infeasible import list_infeasible_reasons, list_unservable_classes
 from engine.planners.rental.instance import Assignment, RentalInstance, Solution
 from engine.planners.rental.instance_builder import build_instance
 from engine.planners.rental.instance_file import instance_to_json
@@ -38,6 +37,8 @@ from engine.planners.rental.request import RentalAnswer, RentalRequest, check_re
 from engine.planners.rental.slo_search import find_slo_reason
 from engine.planners.rental.solve import has_spot_cap, solve_instance
 from engine.planners.rental.solver import SOLVER_NAME, Stopwatch
+from engine.planners.rental.unserved import explain_unserved
+from engine.planners.rental.wording import describe_row, list_assumptions
 
 # Parts of the progress bar; the solve's length is not known beforehand.
 _ENUMERATE_PART: Final = 0.4
@@ -101,20 +102,25 @@ def plan_rental(
 def _explain(job: _Job, instance: RentalInstance, solution: Solution) -> Solution:
     """Return the solution with binding rows, or with reasons why there is none."""
     if solution.status is SolveStatus.INFEASIBLE:
-        reasons: list[InfeasibleReason] = list(list_infeasible_reasons(instance, job.options, watch=job.watch))
-        slo_reason = find_slo_reason(job.request, job.catalogue, watch=job.watch)
-        return replace(solution, reasons=(*reasons, *([] if slo_reason is None else [slo_reason])))
+        return replace(solution, reasons=_list_reasons(job, instance))
     if solution.assignment is None:
         return solution
     watch = job.watch.split(job.options.explain_limit_s)
     found = find_binding_rows(instance, job.options, solution, watch=watch)
-    rows = tuple(_name_unit(row) for row in found.rows)
+    value = solution.objective or 0.0
+    rows = tuple(describe_row(row, objective=job.request.objective, value=value) for row in found.rows)
     return replace(solution, binding=rows, notes=(*solution.notes, *found.notes))
 
 
-def _name_unit(row: BindingRow) -> BindingRow:
-    """A request's demands sum to one: its sets are requests, and its units are machines."""
-    return replace(row, unit=row.unit.replace("sets/s", "requests/s").replace("per unit", "per machine"))
+def _list_reasons(job: _Job, instance: RentalInstance) -> tuple[InfeasibleReason, ...]:
+    reasons = list_infeasible_reasons(instance, job.options, watch=job.watch)
+    unserved = list_unservable_classes(instance)
+    slo_reason = find_slo_reason(job.request, job.catalogue, watch=job.watch)
+    return (
+        *explain_unserved(job.request, job.catalogue, unserved),
+        *(reason for reason in reasons if reason.kind != "class" or reason.subject not in unserved),
+        *([] if slo_reason is None else [slo_reason]),
+    )
 
 
 def _compare(job: _Job, instance: RentalInstance, solution: Solution) -> tuple[Baseline, ...]:
@@ -154,7 +160,7 @@ def _build_plan(
             binding=solution.binding,
             reasons=solution.reasons,
             dropped={**enumeration.dropped, **reduction.dropped},
-            notes=solution.notes,
+            notes=(*solution.notes, *list_assumptions(job.request, fleet.machines)),
         ),
         baselines=baselines,
     )

@@ -45,7 +45,7 @@ class CopyShape:
 
 
 def list_splits(model: ModelSpec, gpu: GpuSpec, options: RentalOptions) -> tuple[ReplicaSplit, ...]:
-    """Return the splits that vLLM accepts for the model, smallest first.
+    """Return the splits that vLLM accepts for the model, smallest first, deep pipelines behind all others.
 
     TP divides the attention heads, and divides or is a multiple of the KV heads. A CPU slot is one process.
     """
@@ -58,7 +58,10 @@ def list_splits(model: ModelSpec, gpu: GpuSpec, options: RentalOptions) -> tuple
         if _divides_heads(model, tensor_parallel)
     ]
     kept = [split for split in splits if split.num_gpus <= options.max_gpus_per_replica]
-    return tuple(sorted(kept, key=lambda split: (split.num_gpus, split.pipeline_parallel)))
+    deepest = options.max_pipeline_parallel
+    return tuple(
+        sorted(kept, key=lambda split: (split.pipeline_parallel > deepest, split.num_gpus, split.pipeline_parallel))
+    )
 
 
 def _divides_heads(model: ModelSpec, tensor_parallel: int) -> bool:

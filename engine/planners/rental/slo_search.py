@@ -30,7 +30,7 @@ def find_slo_reason(request: RentalRequest, catalogue: ShapeCatalogue, *, watch:
             high = middle
         else:
             low = middle
-    text = f"an SLO {high:.2f} times as loose would be feasible"
+    text = f"with budget and stock as they are, an SLO {high:.2f} times as loose would be feasible"
     return InfeasibleReason(kind="slo", subject="", value=high, text=text)
 
 

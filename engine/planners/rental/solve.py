@@ -30,6 +30,7 @@ from engine.planners.rental.solver import Outcome, OutcomeKind, Stopwatch, run_m
 
 _TIE_TOLERANCE: Final = 1e-4
 _COST_TOLERANCE_USD_PER_HOUR: Final = 1e-9
+_GAP_TOLERANCE: Final = 1e-8  # what rounding may add to a gap that the solver has proven
 _ZERO_RATE: Final = 1e-9  # of what one perfect copy carries: below the solver's own tolerances
 _SHARES_LIMIT_S: Final = 5.0  # the last program is linear and small; it runs even when the time is used up
 
@@ -73,7 +74,8 @@ def has_spot_cap(instance: RentalInstance, options: SolveOptions) -> bool:
 
 def _solve_reduced(instance: RentalInstance, options: SolveOptions, watch: Stopwatch) -> Solution:
     if watch.left_s <= 0.0:
-        return Solution(status=SolveStatus.NO_SOLUTION, assignment=None)
+        status = SolveStatus.NO_SOLUTION
+        return Solution(status=status, assignment=None, notes=_note_limit(status, options))
     if not instance.configurations:
         return Solution(status=SolveStatus.INFEASIBLE, assignment=None)
     variant = define_variant(instance, options)
@@ -82,11 +84,17 @@ def _solve_reduced(instance: RentalInstance, options: SolveOptions, watch: Stopw
     outcome = run_model(rental, options, time_limit_s=watch.left_s)
     status = _to_status(rental, outcome)
     if status not in (SolveStatus.OPTIMAL, SolveStatus.FEASIBLE):
-        return Solution(status=status, assignment=None)
+        return Solution(status=status, assignment=None, notes=_note_limit(status, options))
     incumbent = _to_incumbent(rental, outcome)
     if options.tie_break:
         incumbent = _break_ties(instance, options, variant, incumbent, watch)
     return _finish(instance, options, incumbent, status)
+
+
+def _note_limit(status: SolveStatus, options: SolveOptions) -> tuple[str, ...]:
+    if status is not SolveStatus.NO_SOLUTION:
+        return ()
+    return (f"no plan was found within the time limit of {options.time_limit_s:g} s",)
 
 
 def define_variant(instance: RentalInstance, options: SolveOptions) -> Variant:
@@ -176,6 +184,8 @@ def _finish(instance: RentalInstance, options: SolveOptions, incumbent: _Incumbe
     if is_rate and value < incumbent.value * (1.0 - _TIE_TOLERANCE - CHECK_TOLERANCE):
         raise PlanMismatchError("the plan misses the solver's rate", rate=value, expected=incumbent.value)
     gap = abs(bound - value) / value if value > 0.0 else 0.0
+    if status is SolveStatus.OPTIMAL and gap > options.mip_gap + _GAP_TOLERANCE:
+        status = SolveStatus.FEASIBLE
     return Solution(
         status=status,
         assignment=assignment,

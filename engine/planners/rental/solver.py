@@ -15,8 +15,9 @@ from engine.planners.rental.model import RentalModel
 from engine.planners.rental.options import SolveOptions
 
 SOLVER_NAME: Final = "HiGHS"
-# Tighter than HiGHS' 1e-6: copies are rounded and the rows are checked again to 1e-6 outside the solver.
-_FEASIBILITY_TOLERANCE: Final = 1e-6
+# Shares and prices come from linear programs and are checked again to 1e-6 outside; whole copies are rounded.
+_LINEAR_TOLERANCE: Final = 1e-9
+_INTEGER_TOLERANCE: Final = 1e-6
 
 
 class SolverFailureError(EngineError):
@@ -89,7 +90,8 @@ def run_model(rental: RentalModel, options: SolveOptions, *, time_limit_s: float
         return _no_plan(OutcomeKind.LIMIT_WITHOUT_PLAN)
     result = _solve(rental, options, time_limit_s=time_limit_s, has_presolve=True)
     if result.termination.reason is mathopt.TerminationReason.INFEASIBLE_OR_UNBOUNDED:
-        result = _solve(rental, options, time_limit_s=time_limit_s, has_presolve=False)
+        left_s = max(0.0, time_limit_s - result.solve_time().total_seconds())
+        result = _solve(rental, options, time_limit_s=left_s, has_presolve=False)
     return _to_outcome(rental, result)
 
 
@@ -104,13 +106,16 @@ def _solve(
         presolve=None if has_presolve else mathopt.Emphasis.OFF,
         highs=highs_pb2.HighsOptionsProto(
             string_options={"parallel": "off" if options.threads == 1 else "on"},
-            double_options={
-                "mip_feasibility_tolerance": _FEASIBILITY_TOLERANCE,
-                "primal_feasibility_tolerance": _FEASIBILITY_TOLERANCE,
-            },
+            double_options=_choose_tolerances(is_integer=rental.is_integer),
         ),
     )
     return mathopt.solve(rental.model, mathopt.SolverType.HIGHS, params=parameters)
+
+
+def _choose_tolerances(*, is_integer: bool) -> dict[str, float]:
+    if is_integer:
+        return {"mip_feasibility_tolerance": _INTEGER_TOLERANCE, "primal_feasibility_tolerance": _INTEGER_TOLERANCE}
+    return {"primal_feasibility_tolerance": _LINEAR_TOLERANCE, "dual_feasibility_tolerance": _LINEAR_TOLERANCE}
 
 
 def _to_outcome(rental: RentalModel, result: mathopt.SolveResult) -> Outcome:
