@@ -14,7 +14,6 @@ logger: Final = logging.getLogger(__name__)
 
 @shared_task(
     name="market.refresh_local",
-    queue="market",
     soft_time_limit=20,
     time_limit=30,
     autoretry_for=(OperationalError,),

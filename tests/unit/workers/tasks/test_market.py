@@ -20,6 +20,5 @@ class TestRefreshLocal:
         market.refresh_local()
         assert MarketImport.objects.count() == 1
 
-    def test_is_known_by_name_and_queue(self) -> None:
+    def test_is_known_by_name(self) -> None:
         assert market.refresh_local.name == "market.refresh_local"
-        assert market.refresh_local.queue == "market"
