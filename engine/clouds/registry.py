@@ -6,6 +6,7 @@ from engine.clouds.local import LocalProvider, LocalSettings
 from engine.clouds.port import CloudProvider, MissingCredentialsError
 
 _LOCAL: Final = "local"
+RENTABLE_PROVIDERS: Final = (_LOCAL,)  # where machines of ours may be
 
 
 def get_provider(name: str, *, local: LocalSettings) -> CloudProvider:

@@ -28,6 +28,7 @@ _HEALTH_EVERY: Final = 4  # watch polls between two health questions: one per se
 _UNHEALTHY_AFTER: Final = 3  # unanswered questions in a row
 _KILL_AFTER: Final = 15  # unanswered questions in a row; with 2 s each that is half a minute of silence
 _VLLM_POLL_S: Final = 1.0
+_PORT_TRIES: Final = 10
 
 
 class ShardRecord(BaseModel):
@@ -152,7 +153,7 @@ class ShardSupervisor:
         await self._tools.host.prepare()
         self._folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         await self._tools.host.end(self._folder, None)  # e.g. an engine process that outlived its server
-        self._port = ports.pick_port(preferred=self._port)
+        self._port = await self._pick_port()
         self._ready_at = None
         self._save()
         files.make_run_dir(self._rpc_dir.parent)
@@ -162,6 +163,15 @@ class ShardSupervisor:
         process = await asyncio.shield(self._launching)
         self._launching = None
         return process
+
+    async def _pick_port(self) -> int:
+        """Return the port of before; the kernel frees a killed process's port a little after the process looks gone."""
+        for _ in range(_PORT_TRIES):
+            port = ports.pick_port(preferred=self._port)
+            if self._port in {None, port}:
+                return port
+            await self._tools.sleep(_START_POLL_S)
+        return port
 
     async def _wait_until_ready(self, process: ProcessRef) -> str:
         timeout_s = self._tools.host.start_timeout_s
