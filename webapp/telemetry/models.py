@@ -1,4 +1,4 @@
-"""Samples every two seconds, and their roll-up per minute."""
+"""Samples every two seconds, their roll-up per minute, and how far each gateway was read."""
 
 from django.db import models
 
@@ -6,14 +6,17 @@ from webapp.deployments.models import Deployment
 
 
 class DeploymentSample(models.Model):
-    """What the gateway measured for one deployment in one interval; latencies are None when nothing finished."""
+    """What the gateway measured for one deployment in the interval that ends at `sampled_at`.
+
+    Latencies of a raw sample are percentiles over the requests finished in the last 30 s; None when there were none.
+    """
 
     deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="samples")
     sampled_at = models.DateTimeField()
     interval_s = models.FloatField()  # 2: raw sample; 60: roll-up
-    num_requests = models.PositiveIntegerField()
-    num_failed = models.PositiveIntegerField()
-    num_cancelled = models.PositiveIntegerField()
+    num_requests = models.PositiveIntegerField()  # finished in any way
+    num_failed = models.PositiveIntegerField()  # failed, or rejected for want of a shard
+    num_cancelled = models.PositiveIntegerField()  # the client went away
     num_within_slo = models.PositiveIntegerField()
     prompt_tokens = models.PositiveIntegerField()
     output_tokens = models.PositiveIntegerField()
@@ -29,25 +32,44 @@ class DeploymentSample(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["deployment", "interval_s", "sampled_at"], name="deployment_sample_once")
         ]
+        indexes = [models.Index(fields=["interval_s", "sampled_at"], name="deployment_sample_age")]  # for retention
 
     def __str__(self) -> str:
         return f"{self.deployment_id} {self.sampled_at:%H:%M:%S}"
 
 
 class ShardSample(models.Model):
-    """What vLLM's /metrics said of one shard at one instant."""
+    """What vLLM's /metrics said of one shard; a roll-up holds the mean of the minute."""
 
     deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="shard_samples")
     shard_id = models.CharField(max_length=64)
     sampled_at = models.DateTimeField()
-    num_running = models.PositiveIntegerField()
-    num_waiting = models.PositiveIntegerField()
+    interval_s = models.FloatField()  # 2: raw sample; 60: roll-up
+    num_running = models.FloatField()
+    num_waiting = models.FloatField()
     kv_cache_usage_ratio = models.FloatField()
     output_tokens_per_s = models.FloatField()
     prompt_tokens_per_s = models.FloatField()
 
     class Meta:
-        indexes = [models.Index(fields=["deployment", "sampled_at"])]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["deployment", "interval_s", "sampled_at", "shard_id"], name="shard_sample_once"
+            )
+        ]
+        indexes = [models.Index(fields=["interval_s", "sampled_at"], name="shard_sample_age")]  # for retention
 
     def __str__(self) -> str:
         return f"{self.shard_id} {self.sampled_at:%H:%M:%S}"
+
+
+class GatewayCursor(models.Model):
+    """How far the finished requests of one gateway were counted; moved in the transaction that counts them."""
+
+    gateway_url = models.CharField(max_length=200, unique=True)
+    instance = models.CharField(max_length=64)  # of the gateway process; its numbering starts anew with each
+    next_seq = models.BigIntegerField()  # first request not counted yet
+    sampled_at = models.DateTimeField()  # end of the latest interval that was counted
+
+    def __str__(self) -> str:
+        return f"{self.gateway_url} {self.next_seq}"
