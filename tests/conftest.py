@@ -1,6 +1,8 @@
-"""Fixtures every test may use: an instant, and one user of each role."""
+"""Fixtures every test may use: an instant, the folder of measurements, and one user of each role."""
 
+import os
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,15 @@ from webapp.core.models import Role, User
 def now() -> datetime:
     """A fixed instant."""
     return datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def data_dir() -> Path:
+    """The folder of measurements, prices and traces that are not part of the project."""
+    path = os.environ.get("MEDLEY_DATA")
+    if not path:
+        pytest.skip("MEDLEY_DATA does not point to the folder of measurements")
+    return Path(path)
 
 
 def _create_user(role: Role) -> User:
