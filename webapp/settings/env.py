@@ -43,6 +43,16 @@ def read_positive_float(name: str, default: float) -> float:
     return value
 
 
+def read_port(name: str) -> int | None:
+    """Return the variable as a TCP port, or None when it is not set."""
+    text = os.environ.get(name)
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        raise ImproperlyConfigured(f"{name}={text!r} is not a port: use a number from 1 to 65535")
+    return int(text)
+
+
 def read_list(name: str, default: list[str]) -> list[str]:
     """Return the variable split at commas, without empty parts."""
     text = os.environ.get(name)

@@ -1,0 +1,1 @@
+"""`medley up`: prepares an installation, runs all its processes and stops them again."""
