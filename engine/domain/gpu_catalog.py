@@ -114,7 +114,7 @@ _BY_NAME: Final = {spec.name: spec for spec in _SPECS}
 
 # Memory sizes are not part of a name but where one chip is sold with two.
 _NOISE: Final = re.compile(
-    r"nvidia|amd|tesla|geforce|instinct|quadro|tensor core|gpu|\bsxm\d?\b|\bhgx\b|\bpcie\b|[()_/]"
+    r"nvidia|amd|tesla|geforce|instinct|quadro|tensor core|gpu|\bsxm\d?\b|\bhgx\b|\bpcie\b|\bhbm\w*\b|[()_/]"
 )
 _MEMORY: Final = re.compile(r"\b(\d+)\s*(?:gb|gib|g)\b|-(\d+)(?:gb|g)?$")
 _ALIASES: Final = {"rtxa4000": "A4000", "rtxa5000": "A5000", "rtxa6000": "A6000", "4090": "RTX4090"}
