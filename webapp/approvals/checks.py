@@ -59,11 +59,13 @@ def list_violations(policy: Policy, facts: PlanFacts) -> list[str]:
 
 def find_self_approving(policies: Iterable[Policy], facts: PlanFacts) -> Policy | None:
     """Return the first policy that lets the plan approve itself: cheap enough and wholly on its providers."""
-    for policy in policies:
-        limit = policy.self_approve_below_usd_per_hour
-        if limit is not None and facts.usd_per_hour < limit and facts.providers <= set(policy.self_approve_providers):
-            return policy
-    return None
+    return next((policy for policy in policies if _lets_approve_itself(policy, facts)), None)
+
+
+def _lets_approve_itself(policy: Policy, facts: PlanFacts) -> bool:
+    limit = policy.self_approve_below_usd_per_hour
+    is_wholly_there = bool(facts.providers) and facts.providers <= set(policy.self_approve_providers)
+    return limit is not None and facts.usd_per_hour < limit and is_wholly_there
 
 
 def check_may_decide(*, actor: User, request: PlanRequest) -> None:

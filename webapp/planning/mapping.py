@@ -83,9 +83,14 @@ def json_to_plan(data: object) -> Plan:
 
 
 def offers_to_json(plan: Plan, offers: Iterable[Offer]) -> dict[str, dict[str, object]]:
-    """Return what a plan was priced with: offer id -> price, instant and place of every offer it uses."""
-    used = {machine.offer_id for machine in plan.machines}
-    return {offer.id: _offer_to_json(offer) for offer in offers if offer.id in used}
+    """Return what a plan was priced with: offer id -> price, instant and place of every offer it uses.
+
+    Raises:
+        KeyError: the plan uses an offer that was not given; policies could not judge it.
+    """
+    given = {offer.id: offer for offer in offers}
+    used = sorted({machine.offer_id for machine in plan.machines})
+    return {offer_id: _offer_to_json(given[offer_id]) for offer_id in used}
 
 
 def _offer_to_json(offer: Offer) -> dict[str, object]:

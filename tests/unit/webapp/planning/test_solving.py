@@ -122,7 +122,7 @@ class TestSolve:
 
         def compute(rental: RentalRequest, _report: Report) -> RentalAnswer:
             seen.extend(offer.id for offer in rental.offers)
-            return RentalAnswer(plan=make_plan(), instance={})
+            return RentalAnswer(plan=make_plan([], prediction=None), instance={})
 
         _solve(make_plan_request(PlanState.SOLVING, **changes), compute, now)
         assert set(seen) == offers
@@ -143,6 +143,16 @@ class TestSolve:
         assert set(stored.offers) == {H100_OFFER}
         assert stored.offers[H100_OFFER]["usd_per_hour"] == "40.000000"
         assert stored.offers[H100_OFFER]["observed_at"] == "2026-11-24T10:00:00+00:00"
+
+    def test_takes_no_plan_that_uses_an_offer_it_was_not_given(
+        self, make_plan_request: MakePlanRequest, make_plan: MakePlan, now: datetime
+    ) -> None:
+        request = make_plan_request(PlanState.SOLVING)
+        answer = RentalAnswer(plan=make_plan([("gcp:r:a3:spot", 1.0)]), instance={})
+        with pytest.raises(KeyError, match="gcp:r:a3:spot"):
+            _solve(request, lambda _r, _p: answer, now)
+        request.refresh_from_db()
+        assert (request.state, planning_models.Plan.objects.count()) == (PlanState.SOLVING, 0)
 
     def test_moves_to_infeasible_with_the_reasons_and_keeps_them(
         self, make_plan_request: MakePlanRequest, make_plan: MakePlan, now: datetime
