@@ -82,6 +82,11 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "webapp.dashboard.finders.PlotlyFinder",
+]
+CSRF_FAILURE_VIEW = "webapp.dashboard.views.errors.show_csrf_failure"
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 # Celery: read by workers/celery_app.py and by webapp/core/queue.py, which sends by task name.
@@ -103,4 +108,8 @@ LOGGING = {
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {
+        "httpx": {"level": "WARNING"},  # a line per request to an agent says nothing
+        "kombu.connection": {"level": "ERROR"},  # warns that the embedded broker has no host name
+    },
 }

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -13,8 +13,8 @@ def read_str(name: str, default: str) -> str:
 
 
 def read_path(name: str, default: Path) -> Path:
-    """Return the variable as an absolute path."""
-    return Path(os.environ.get(name, str(default))).expanduser().resolve()
+    """Return the variable as an absolute path; links stay, because an environment's `python` is one."""
+    return Path(os.environ.get(name, str(default))).expanduser().absolute()
 
 
 def read_bool(name: str, *, default: bool) -> bool:
@@ -67,9 +67,9 @@ def read_secret(name: str, *, file: Path) -> str:
     text = os.environ.get(name)
     if text:
         return text
-    if file.is_file():
-        return file.read_text().strip()
-    raise ImproperlyConfigured(f"{name} is not set and {file} does not exist: set it, or start with `medley up`")
+    if file.is_file() and (kept := file.read_text().strip()):
+        return kept
+    raise ImproperlyConfigured(f"{name} is not set and {file} holds no secret: set it, or start with `medley up`")
 
 
 def read_database(name: str, *, sqlite_file: Path) -> dict[str, object]:
@@ -86,11 +86,12 @@ def read_database(name: str, *, sqlite_file: Path) -> dict[str, object]:
             },
         }
     parts = urlsplit(url)
-    if parts.scheme not in {"postgresql", "postgres"} or not parts.path.strip("/"):
+    if parts.scheme not in {"postgresql", "postgres"} or not parts.path.strip("/") or not _has_valid_port(parts):
         raise ImproperlyConfigured(f"{name} must look like postgresql://user:password@host:5432/database")
     return {
         "ENGINE": "django.db.backends.postgresql",
-        "NAME": parts.path.strip("/"),
+        "NAME": unquote(parts.path.strip("/")),
+        "OPTIONS": dict(parse_qsl(parts.query)),  # what libpq understands, e.g. sslmode=require
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
         "HOST": parts.hostname or "",
@@ -98,3 +99,10 @@ def read_database(name: str, *, sqlite_file: Path) -> dict[str, object]:
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
     }
+
+
+def _has_valid_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port is None or parts.port > 0
+    except ValueError:
+        return False
