@@ -28,7 +28,7 @@ class ShardSeriesOut(Schema):
 
 
 class TelemetryOut(Schema):
-    """Columns of one deployment, oldest first; latencies are null where nothing finished."""
+    """Columns of one deployment, oldest first; null where nothing finished, or was seen."""
 
     deployment: str
     since: datetime
@@ -42,7 +42,7 @@ class TelemetryOut(Schema):
     num_failed: list[int]
     num_cancelled: list[int]
     num_within_slo: list[int]
-    in_flight: list[int]
+    in_flight: list[int | None]
     ttft_p50_s: list[float | None]
     ttft_p90_s: list[float | None]
     tpot_p50_s: list[float | None]

@@ -14,13 +14,13 @@ class DeploymentSample(models.Model):
     deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="samples")
     sampled_at = models.DateTimeField()
     interval_s = models.FloatField()  # 2: raw sample; 60: roll-up
-    num_requests = models.PositiveIntegerField()  # finished in any way
-    num_failed = models.PositiveIntegerField()  # failed, or rejected for want of a shard
+    num_requests = models.PositiveIntegerField()  # finished in any way, but for mistakes of callers
+    num_failed = models.PositiveIntegerField()
     num_cancelled = models.PositiveIntegerField()  # the client went away
     num_within_slo = models.PositiveIntegerField()
     prompt_tokens = models.PositiveIntegerField()
     output_tokens = models.PositiveIntegerField()
-    in_flight = models.PositiveIntegerField()
+    in_flight = models.PositiveIntegerField(null=True)  # at its end; unknown for intervals counted afterwards
     ttft_p50_s = models.FloatField(null=True)
     ttft_p90_s = models.FloatField(null=True)
     tpot_p50_s = models.FloatField(null=True)

@@ -33,7 +33,8 @@ class DeploymentPoint:
         sampled_at: end of the interval, UTC.
         interval_s: length of the interval [s].
         num_requests: requests that finished in any way; failed, cancelled and within the SLO are parts of it.
-        in_flight: requests in the gateway at the end of the interval; the most of them in a roll-up.
+        in_flight: requests in the gateway at the end of the interval; None when it was counted afterwards; the most
+            of them in a roll-up.
     """
 
     sampled_at: datetime
@@ -44,7 +45,7 @@ class DeploymentPoint:
     num_within_slo: int
     prompt_tokens: int
     output_tokens: int
-    in_flight: int
+    in_flight: int | None
     latencies: Latencies
 
 

@@ -53,7 +53,7 @@ def combine(points: Sequence[DeploymentPoint], *, sampled_at: datetime, interval
         num_within_slo=sum(point.num_within_slo for point in points),
         prompt_tokens=sum(point.prompt_tokens for point in points),
         output_tokens=sum(point.output_tokens for point in points),
-        in_flight=max(point.in_flight for point in points),
+        in_flight=max((point.in_flight for point in points if point.in_flight is not None), default=None),
         latencies=_combine_latencies(points),
     )
 

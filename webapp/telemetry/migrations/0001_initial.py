@@ -35,7 +35,7 @@ class Migration(migrations.Migration):
                 ('num_within_slo', models.PositiveIntegerField()),
                 ('prompt_tokens', models.PositiveIntegerField()),
                 ('output_tokens', models.PositiveIntegerField()),
-                ('in_flight', models.PositiveIntegerField()),
+                ('in_flight', models.PositiveIntegerField(null=True)),
                 ('ttft_p50_s', models.FloatField(null=True)),
                 ('ttft_p90_s', models.FloatField(null=True)),
                 ('tpot_p50_s', models.FloatField(null=True)),
