@@ -51,7 +51,7 @@ class WorkloadIn(Schema):
 
     slug: Slug
     name: Name
-    csv_text: Annotated[str, Field(min_length=1, max_length=50_000_000)]
+    csv_text: Annotated[str, Field(min_length=1, max_length=30_000_000)]
     num_classes: Annotated[StrictInt, Field(ge=1, le=32)] = 9
 
 

@@ -72,6 +72,7 @@ LOGIN_REDIRECT_URL = "dashboard:home"
 SESSION_COOKIE_SAMESITE = "Lax"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 32 * 1024 * 1024  # bytes; a trace of a day comes in one body
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"

@@ -24,16 +24,12 @@ _HARD_LIMIT_S: Final = 170
 _SWEEP_LIMIT_S: Final = 50  # it comes again every minute
 
 
-def _compute_plan(request: RentalRequest, report: ReportProgress) -> RentalAnswer:
+def compute_plan(request: RentalRequest, report: ReportProgress) -> RentalAnswer:
+    """Return the planner's answer, with this host's clock."""
     return plan_rental(request, clock=time.monotonic, on_progress=report)
 
 
-@shared_task(
-    name="planning.solve",
-    queue="solve",
-    soft_time_limit=_SOFT_LIMIT_S,
-    time_limit=_HARD_LIMIT_S,
-)
+@shared_task(name="planning.solve", soft_time_limit=_SOFT_LIMIT_S, time_limit=_HARD_LIMIT_S)
 def solve(*, plan_request_id: int, solve_token: str, **_kwargs: object) -> None:
     """Solve one request and check the policies; under an old token nothing happens.
 
@@ -46,7 +42,7 @@ def solve(*, plan_request_id: int, solve_token: str, **_kwargs: object) -> None:
         state = planning_services.solve(
             plan_request_id=plan_request_id,
             solve_token=solve_token,
-            compute=_compute_plan,
+            compute=compute_plan,
             clock=time.monotonic,
             get_now=timezone.now,
         )
@@ -60,7 +56,7 @@ def solve(*, plan_request_id: int, solve_token: str, **_kwargs: object) -> None:
         approval_services.check_policies(plan_request_id=plan_request_id, now=timezone.now())
 
 
-@shared_task(name="planning.sweep", queue="solve", time_limit=_SWEEP_LIMIT_S)
+@shared_task(name="planning.sweep", soft_time_limit=_SWEEP_LIMIT_S, time_limit=_SWEEP_LIMIT_S + 5)
 def sweep(**_kwargs: object) -> None:
     """Queue solves again whose worker died, and check policies where it died right after the solve."""
     now = timezone.now()
