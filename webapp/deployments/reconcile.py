@@ -111,6 +111,8 @@ def _run(job: _Job, *, until: datetime, sleep: Callable[[float], None]) -> Recon
         num_steps += num_done
         if num_done == 0:
             if not view.is_moving or job.clock() >= until:
+                if view.steps:
+                    _look(job)  # so that the reason why they got nowhere is shown
                 return ReconcileResult(num_steps=num_steps, is_moving=view.is_moving)
             sleep(_PAUSE_S)
     return ReconcileResult(num_steps=num_steps, is_moving=True)
