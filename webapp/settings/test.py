@@ -1,11 +1,15 @@
 """Settings of the test run: own temporary home, cheap password hashing, plain static files."""
 
+import atexit
+import functools
 import os
 import secrets
+import shutil
 import tempfile
 
 if "MEDLEY_HOME" not in os.environ:
     os.environ["MEDLEY_HOME"] = tempfile.mkdtemp(prefix="medley-test-")
+    atexit.register(functools.partial(shutil.rmtree, os.environ["MEDLEY_HOME"], ignore_errors=True))
 os.environ.setdefault("MEDLEY_SECRET_KEY", secrets.token_hex())
 os.environ.setdefault("MEDLEY_GATEWAY_TOKEN", secrets.token_hex())
 

@@ -20,12 +20,14 @@ class Terminal:
 
     out: TextIO
     clock: Callable[[], float] = field(default=time.monotonic)
+    _doing: str = field(default="", init=False)  # line of the step that is under way, on a live terminal
 
     def say(self, text: str = "") -> None:
         """Write one line."""
-        with contextlib.suppress(OSError, ValueError):  # the terminal was closed
-            self.out.write(f"{text}\n")
-            self.out.flush()
+        if self._doing:
+            self._write(f"{ansi.ERASE_LINE}{text}\n{self._doing}")
+        else:
+            self._write(f"{text}\n")
 
     def warn(self, text: str) -> None:
         """Write one line that asks for attention."""
@@ -43,13 +45,14 @@ class Terminal:
     def step(self, doing: str, done: str) -> Iterator[None]:
         """Show what is being done; when it has worked, what was done and how long it took."""
         started_s = self.clock()
-        is_live = self._is_live()
-        if is_live:
-            self._write(f"  {self._paint('…', ansi.DIM)} {doing}")
+        if self._is_live():
+            self._doing = f"  {self._paint('…', ansi.DIM)} {doing}"
+            self._write(self._doing)
         try:
             yield
         finally:
-            if is_live:
+            if self._doing:
+                self._doing = ""
                 self._write(ansi.ERASE_LINE)
         self.done(done, seconds=self.clock() - started_s)
 
@@ -58,7 +61,7 @@ class Terminal:
         return self._paint(text, ansi.BOLD)
 
     def _write(self, text: str) -> None:
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):  # the terminal was closed
             self.out.write(text)
             self.out.flush()
 
