@@ -26,7 +26,9 @@ def approve(request: HttpRequest, plan_request_id: int, body: DecisionIn) -> sel
     """Approve a plan of somebody else; it is applied at once."""
     actor = get_actor(request)
     require(actor, APPROVALS_DECIDE)
-    decision = services.approve(actor=actor, plan_request_id=plan_request_id, comment=body.comment, now=timezone.now())
+    decision = services.approve(
+        actor=actor, plan_request_id=plan_request_id, comment=body.comment, plan_id=body.plan_id, now=timezone.now()
+    )
     return selectors.row_to_view(decision)
 
 
@@ -35,5 +37,7 @@ def reject(request: HttpRequest, plan_request_id: int, body: DecisionIn) -> sele
     """Reject a plan of somebody else; it can be solved again."""
     actor = get_actor(request)
     require(actor, APPROVALS_DECIDE)
-    decision = services.reject(actor=actor, plan_request_id=plan_request_id, comment=body.comment, now=timezone.now())
+    decision = services.reject(
+        actor=actor, plan_request_id=plan_request_id, comment=body.comment, plan_id=body.plan_id, now=timezone.now()
+    )
     return selectors.row_to_view(decision)

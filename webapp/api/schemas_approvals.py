@@ -3,15 +3,16 @@
 from typing import Annotated
 
 from ninja import Schema
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, StrictInt
 
 
 class DecisionIn(Schema):
-    """A comment that becomes part of the decision."""
+    """A comment that becomes part of the decision; with `plan_id`, only that very plan is decided."""
 
     model_config = ConfigDict(extra="forbid")
 
     comment: Annotated[str, Field(max_length=1000)] = ""
+    plan_id: Annotated[StrictInt, Field(ge=1)] | None = None
 
 
 class PolicyOut(Schema):

@@ -249,6 +249,7 @@ class BindingOut(Schema):
     unit: str
     step: float
     gain: float
+    text: str
 
 
 class ReasonOut(Schema):
@@ -355,6 +356,7 @@ class PlanRequestDetailOut(PlanRequestOut):
     default_available_count: int
     progress: ProgressOut | None
     market_as_of: datetime | None
+    plan_id: int | None
     plan: PlanOut | None
     is_plan_current: bool
     offers: list[UsedOfferOut]
@@ -367,7 +369,7 @@ def view_to_fields(view: PlanView) -> Mapping[str, object]:
     """Return the fields of `PlanRequestDetailOut` that a plan view holds: all but the decision."""
     summary = {name: getattr(view.summary, name) for name in PlanRequestOut.model_fields}
     names = ("slo", "allowed_providers", "allowed_regions", "allows_spot", "default_available_count", "progress")
-    more = ("market_as_of", "plan", "is_plan_current", "difference", "can_solve")
+    more = ("market_as_of", "plan_id", "plan", "is_plan_current", "difference", "can_solve")
     return {
         **summary,
         **{name: getattr(view, name) for name in (*names, *more)},

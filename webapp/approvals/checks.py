@@ -23,6 +23,20 @@ class NotAwaitingApprovalError(ConflictError):
     code = "not_awaiting_approval"
 
 
+class PlanChangedError(ConflictError):
+    """The plan request was solved again after the actor has seen its plan."""
+
+    code = "plan_changed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenPlan:
+    """What somebody decides about: the request, and the plan that was seen (None: not said)."""
+
+    request_id: int
+    plan_id: int | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanFacts:
     """What policies look at."""
@@ -87,4 +101,17 @@ def check_may_decide(*, actor: User, request: PlanRequest) -> None:
             f"plan request {request.pk} is {label}, it does not wait for a decision",
             plan_request_id=request.pk,
             state=request.state,
+        )
+
+
+def check_seen(seen: SeenPlan, *, request: PlanRequest) -> None:
+    """Return when the plan that was seen is still the request's.
+
+    Raises:
+        PlanChangedError: there is another plan now.
+    """
+    if seen.plan_id is not None and seen.plan_id != request.plan.pk:
+        raise PlanChangedError(
+            f"plan request {request.pk} was solved again after you saw its plan; look at the new one",
+            plan_request_id=request.pk,
         )

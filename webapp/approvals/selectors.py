@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
 from engine.errors import EngineError
 from webapp.approvals import checks
@@ -30,6 +31,33 @@ def find_decision(*, plan_request_id: int) -> DecisionView | None:
     """Return the decision on the plan of a request, or None."""
     row = Decision.objects.select_related("decided_by", "policy").filter(plan__request=plan_request_id).first()
     return None if row is None else row_to_view(row)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastDecision:
+    """A decision with the plan request it was about; `usd_per_hour` is what the plan cost."""
+
+    plan_request_id: int
+    deployment_name: str
+    author: str
+    usd_per_hour: Decimal
+    decision: DecisionView
+
+
+def list_decisions(*, limit: int = 50) -> list[PastDecision]:
+    """Return the latest decisions on plans that still stand, newest first."""
+    rows = Decision.objects.select_related("decided_by", "policy", "plan__request__author")
+    rows = rows.defer("plan__body", "plan__instance", "plan__offers")
+    return [
+        PastDecision(
+            plan_request_id=row.plan.request_id,
+            deployment_name=row.plan.request.deployment_name,
+            author=row.plan.request.author.get_username(),
+            usd_per_hour=row.plan.usd_per_hour,
+            decision=row_to_view(row),
+        )
+        for row in rows.order_by("-decided_at", "-pk")[:limit]
+    ]
 
 
 def row_to_view(row: Decision) -> DecisionView:

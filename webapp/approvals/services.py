@@ -8,7 +8,7 @@ from django.db import transaction
 
 from engine.market.local import PROVIDER as LOCAL_PROVIDER
 from webapp.approvals import checks
-from webapp.approvals.checks import NotAwaitingApprovalError, SelfApprovalError
+from webapp.approvals.checks import NotAwaitingApprovalError, PlanChangedError, SeenPlan, SelfApprovalError
 from webapp.approvals.models import Decision, Policy, Verdict
 from webapp.core import audit
 from webapp.core.models import AuditEntry, User
@@ -20,6 +20,7 @@ from webapp.planning.models import PlanRequest, PlanState
 
 __all__ = [
     "NotAwaitingApprovalError",
+    "PlanChangedError",
     "SelfApprovalError",
     "approve",
     "check_policies",
@@ -134,43 +135,52 @@ def _count_policies(policies: list[Policy]) -> str:
     return f"{len(policies)} {'policy' if len(policies) == 1 else 'policies'} checked."
 
 
-def approve(*, actor: User, plan_request_id: int, comment: str = "", now: datetime) -> Decision:
+def approve(
+    *, actor: User, plan_request_id: int, comment: str = "", plan_id: int | None = None, now: datetime
+) -> Decision:
     """Approve a plan that still holds, and queue applying it.
 
     Must not run inside a transaction: a plan found stale stays stale although the approval is refused.
 
+    Args:
+        plan_id: the plan that the actor has seen; None approves whatever the request's plan is now.
     Raises:
         NotFoundError: there is no such plan request.
         ForbiddenError: the role does not include decisions; SelfApprovalError: the actor is the author.
         NotAwaitingApprovalError: it does not wait for a decision, or somebody else was faster.
+        PlanChangedError: it was solved again after the actor has seen it.
         StalePlanError: the market moved away from the plan.
         QueueUnavailableError: approved and stored, but the broker does not answer; the schedule applies it later.
     """
     request = planning_selectors.get_plan_request(pk=plan_request_id)
     checks.check_may_decide(actor=actor, request=request)
     planning_services.check_fresh(plan_request_id=plan_request_id, now=now)
-    return _decide_as_person(
-        actor=actor, plan_request_id=plan_request_id, verdict=Verdict.APPROVED, comment=comment, now=now
-    )
+    seen = SeenPlan(request_id=plan_request_id, plan_id=plan_id)
+    return _decide_as_person(actor=actor, seen=seen, verdict=Verdict.APPROVED, comment=comment, now=now)
 
 
-def reject(*, actor: User, plan_request_id: int, comment: str = "", now: datetime) -> Decision:
+def reject(
+    *, actor: User, plan_request_id: int, comment: str = "", plan_id: int | None = None, now: datetime
+) -> Decision:
     """Reject a plan; it can be solved again.
 
+    Args:
+        plan_id: the plan that the actor has seen; None rejects whatever the request's plan is now.
     Raises:
         NotFoundError: there is no such plan request.
         ForbiddenError: the role does not include decisions; SelfApprovalError: the actor is the author.
         NotAwaitingApprovalError: it does not wait for a decision, or somebody else was faster.
+        PlanChangedError: it was solved again after the actor has seen it.
     """
-    return _decide_as_person(
-        actor=actor, plan_request_id=plan_request_id, verdict=Verdict.REJECTED, comment=comment, now=now
-    )
+    seen = SeenPlan(request_id=plan_request_id, plan_id=plan_id)
+    return _decide_as_person(actor=actor, seen=seen, verdict=Verdict.REJECTED, comment=comment, now=now)
 
 
 @transaction.atomic
-def _decide_as_person(*, actor: User, plan_request_id: int, verdict: Verdict, comment: str, now: datetime) -> Decision:
-    request = planning_services.lock_plan_request(plan_request_id)
+def _decide_as_person(*, actor: User, seen: SeenPlan, verdict: Verdict, comment: str, now: datetime) -> Decision:
+    request = planning_services.lock_plan_request(seen.request_id)
     checks.check_may_decide(actor=actor, request=request)  # under the lock: of two at once, the second is refused
+    checks.check_seen(seen, request=request)
     return _decide(request, verdict=verdict, actor=actor, comment=comment, now=now)
 
 

@@ -76,7 +76,7 @@ class PlanView:
 
     Attributes:
         workload: classes and the rate that was asked for.
-        plan: the answer; None before the first solve ended.
+        plan_id: identity of the answer, another one after every solve; plan: the answer. None before the first.
         is_plan_current: whether `plan` answers the request as it stands, and not an earlier solve.
         offers: offer id -> the offers the plan uses.
         difference: against the plan that runs; None without a plan.
@@ -92,6 +92,7 @@ class PlanView:
     default_available_count: int
     progress: Progress | None
     market_as_of: datetime | None
+    plan_id: int | None
     plan: engine_plan.Plan | None
     is_plan_current: bool
     offers: Mapping[str, UsedOffer]
@@ -160,6 +161,7 @@ def get_plan_view(*, pk: int, running_plan: engine_plan.Plan | None = None) -> P
         default_available_count=row.default_available_count,
         progress=_read_progress(row),
         market_as_of=row.market_as_of,
+        plan_id=None if stored is None else stored.pk,
         plan=plan,
         is_plan_current=plan is not None and state not in _WITHOUT_CURRENT_PLAN,
         offers={} if stored is None else _read_offers(stored),

@@ -148,6 +148,17 @@ class TestDecisions:
         assert (response.status_code, response.json()["error"]["code"]) == (409, "not_awaiting_approval")
         assert (Decision.objects.get().decided_by, len(sent)) == (approver, 1)
 
+    @pytest.mark.parametrize("verb", ["approve", "reject"])
+    def test_refuse_a_plan_other_than_the_one_seen(
+        self, call: Call, fresh_request: PlanRequest, approver: User, sent: list[dict[str, object]], verb: str
+    ) -> None:
+        path, seen = f"/plan-requests/{fresh_request.pk}/{verb}", fresh_request.plan.pk
+        response = call(approver, path, {"plan_id": seen + 1})
+        assert (response.status_code, response.json()["error"]["code"]) == (409, "plan_changed")
+        fresh_request.refresh_from_db()
+        assert (fresh_request.state, Decision.objects.count(), sent) == (PlanState.AWAITING_APPROVAL, 0, [])
+        assert call(approver, path, {"plan_id": seen}).status_code == 200
+
     def test_refuse_a_plan_the_market_moved_away_from(
         self, call: Call, fresh_request: PlanRequest, approver: User, load_offer: Callable[..., Offer], now: datetime
     ) -> None:

@@ -173,6 +173,7 @@ class TestWorkloads:
         assert "row 4" in response.json()["error"]["message"]
         assert WorkloadProfile.objects.count() == 0
 
+    @pytest.mark.slow
     def test_takes_a_trace_of_many_megabytes(self, call: Call, planner: User) -> None:
         rows = "2023-11-16 18:15:46.6805900,374,44\n" * 100_000
         text = "TIMESTAMP,ContextTokens,GeneratedTokens\n" + rows
@@ -273,12 +274,15 @@ class TestGetPlanRequest:
         assert (offer["provider"], offer["gpu_name"], offer["usd_per_hour"]) == ("aws", "H100", 40.0)
         assert offer["observed_at"] == "2026-11-24T10:00:00Z"
         assert (found["is_plan_current"], found["can_solve"], found["usd_per_hour"]) == (True, False, 40.0)
+        assert found["plan_id"] == request.plan.pk
 
     def test_holds_the_proof_and_the_plans_beside_it(
         self, call: Call, viewer: User, make_plan_request: MakePlanRequest, make_plan: MakePlan
     ) -> None:
         plan = make_plan()
-        binding = (BindingRow(row="budget", slack=0.0, shadow_price=0.25, unit="requests/s", step=4.0, gain=1.0),)
+        binding = (
+            BindingRow(row="budget", slack=0.0, shadow_price=0.25, unit="requests/s", step=4.0, gain=1.0, text="so"),
+        )
         baseline = Baseline(name="single_type", detail="H100", requests_per_s=9.0, usd_per_hour=40.0, is_feasible=True)
         plan = replace(plan, baselines=(baseline,), report=replace(plan.report, binding=binding, notes=("a note",)))
         request = make_plan_request(PlanState.PRICED, plan=plan)
@@ -298,6 +302,7 @@ class TestGetPlanRequest:
                     "unit": "requests/s",
                     "step": 4,
                     "gain": 1,
+                    "text": "so",
                 }
             ],
             "reasons": [],
