@@ -17,22 +17,29 @@ from workers.death_signal import die_with_parent  # noqa: E402  # same reason
 TASK_MODULES: Final = tuple(
     f"workers.tasks.{name}" for name in ("market", "planning", "deployments", "telemetry", "core")
 )
+ROUTES: Final = {
+    "market.*": {"queue": "market"},
+    "telemetry.*": {"queue": "market"},
+    "core.*": {"queue": "market"},
+    "planning.*": {"queue": "solve"},
+    "deployments.*": {"queue": "operate"},
+}
 _SOFT_TIME_LIMIT_S: Final = 240.0  # a task that needs longer says so itself
 _TIME_LIMIT_S: Final = 300.0
 _TASKS_PER_CHILD: Final = 500  # a child is renewed before what libraries leak adds up
 
 
-def _every(task: str, *, queue: str, seconds: float) -> dict[str, object]:
+def _every(task: str, *, seconds: float) -> dict[str, object]:
     """Return one line of the schedule; a turn that nobody took until the next one is dropped."""
-    return {"task": task, "schedule": seconds, "options": {"queue": queue, "expires": seconds}}
+    return {"task": task, "schedule": seconds, "options": {"expires": seconds}}
 
 
 SCHEDULE: Final = {
-    "reconcile": _every("deployments.reconcile_all", queue="operate", seconds=5.0),
-    "sweep-solves": _every("planning.sweep", queue="solve", seconds=60.0),
-    "refresh-local-offers": _every("market.refresh_local", queue="market", seconds=60.0),
-    "roll-up-telemetry": _every("telemetry.roll_up", queue="market", seconds=60.0),
-    "clean-up": _every("core.clean_up", queue="market", seconds=3600.0),
+    "reconcile": _every("deployments.reconcile_all", seconds=5.0),
+    "sweep-solves": _every("planning.sweep", seconds=60.0),
+    "refresh-local-offers": _every("market.refresh_local", seconds=60.0),
+    "roll-up-telemetry": _every("telemetry.roll_up", seconds=60.0),
+    "clean-up": _every("core.clean_up", seconds=3600.0),
 }
 
 
@@ -40,6 +47,7 @@ def define_settings() -> dict[str, object]:
     """Return Celery's settings: those of the broker, and how tasks are taken and bounded."""
     return broker_settings() | {
         "task_default_queue": "market",
+        "task_routes": ROUTES,
         "task_acks_late": True,  # when a whole worker dies, a broker that can hands its task out again
         "worker_prefetch_multiplier": 1,
         "task_soft_time_limit": _SOFT_TIME_LIMIT_S,

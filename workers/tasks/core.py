@@ -13,7 +13,7 @@ _LOG: Final = logging.getLogger(__name__)
 _KEEP_MESSAGES_S: Final = 3600.0  # long enough to look at what a worker was just given
 
 
-@shared_task(name="core.clean_up", queue="market")
+@shared_task(name="core.clean_up")
 def clean_up(**_kwargs: object) -> None:
     """Delete what nobody needs any more."""
     now = timezone.now()

@@ -16,7 +16,6 @@ _WATCH_S: Final = 10.0  # a shard needs one to two seconds, the first one of a h
 
 @shared_task(
     name="deployments.apply",
-    queue="operate",
     soft_time_limit=30,
     time_limit=60,
     autoretry_for=(OperationalError,),
@@ -34,7 +33,6 @@ def apply(*, plan_request_id: int, **_kwargs: object) -> None:
 
 @shared_task(
     name="deployments.reconcile",
-    queue="operate",
     soft_time_limit=150,
     time_limit=180,
     autoretry_for=(OperationalError,),
@@ -50,7 +48,7 @@ def reconcile_one(*, deployment_id: int, **_kwargs: object) -> None:
         _LOG.info("%s", error.message)
 
 
-@shared_task(name="deployments.reconcile_all", queue="operate", soft_time_limit=150, time_limit=180)
+@shared_task(name="deployments.reconcile_all", soft_time_limit=150, time_limit=180)
 def reconcile_all(**_kwargs: object) -> None:
     """Look at every deployment; every five seconds by the schedule, so a failed round is not retried."""
     sweep.reconcile_all()
