@@ -46,6 +46,22 @@ def authenticate(plaintext: str) -> User | None:
     return None if token is None else token.user
 
 
+def list_tokens(*, user: User) -> list[ApiToken]:
+    """Return the tokens of a person that still work, newest first."""
+    return list(ApiToken.objects.filter(user=user, revoked_at=None).order_by("-created_at", "-pk"))
+
+
+def revoke_own_token(*, actor: User, token_id: int, now: datetime) -> ApiToken:
+    """Switch a token of the actor off for good.
+
+    Raises:
+        NotFoundError: the actor has no token of this id.
+    """
+    if not ApiToken.objects.filter(pk=token_id, user=actor).exists():
+        raise NotFoundError(f"you have no API token {token_id}", field="token_id")
+    return revoke_token(actor=actor, token_id=token_id, now=now)
+
+
 @transaction.atomic
 def revoke_token(*, actor: User | None, token_id: int, now: datetime) -> ApiToken:
     """Switch a token off for good; a second call changes nothing.

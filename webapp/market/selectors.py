@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from django.db.models import F, FloatField, OuterRef, QuerySet, Subquery
+from django.db.models import Count, F, FloatField, Max, Min, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Cast
 
 from engine.domain import offer as engine_offer
@@ -114,13 +114,46 @@ def _join(row: Offer, seen: OfferObservation) -> engine_offer.Offer:
     )
 
 
-def list_current_offers(*, filters: OfferFilter, now: datetime) -> list[CurrentOffer]:
-    """Return the latest observation of every offer that passes `filters`, in the order they ask for."""
-    rows = Offer.objects.filter(latest__isnull=False).select_related("latest")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferCount:
+    """How many offers pass a filter, of how many providers, and when they were observed; None without any."""
+
+    num_offers: int
+    num_providers: int
+    oldest_observed_at: datetime | None
+    newest_observed_at: datetime | None
+
+
+def list_current_offers(
+    *, filters: OfferFilter, now: datetime, offset: int = 0, limit: int | None = None
+) -> list[CurrentOffer]:
+    """Return the latest observation of every offer that passes `filters`, in the order they ask for.
+
+    Args:
+        offset, limit: which part of the list; None brings all.
+    """
+    rows = _list_filtered(filters).select_related("latest").order_by(*_list_order(filters))
+    until = None if limit is None else offset + limit
+    return [_to_current(row, now) for row in rows[offset:until]]
+
+
+def count_current_offers(*, filters: OfferFilter) -> OfferCount:
+    """Return how many current offers pass `filters`."""
+    return OfferCount(
+        **_list_filtered(filters).aggregate(
+            num_offers=Count("pk"),
+            num_providers=Count("provider", distinct=True),
+            oldest_observed_at=Min("latest__observed_at"),
+            newest_observed_at=Max("latest__observed_at"),
+        )
+    )
+
+
+def _list_filtered(filters: OfferFilter) -> QuerySet[Offer]:
     # As float: SQLite keeps a price such as 10.000000 as an integer, and divides integers without a remainder.
     usd_per_hour = Cast("latest__usd_per_hour", FloatField())
-    rows = _apply_filters(rows.annotate(usd_per_gpu_hour=usd_per_hour / F("gpu_count")), filters)
-    return [_to_current(row, now) for row in rows.order_by(*_list_order(filters))]
+    rows = Offer.objects.filter(latest__isnull=False).annotate(usd_per_gpu_hour=usd_per_hour / F("gpu_count"))
+    return _apply_filters(rows, filters)
 
 
 def _apply_filters(rows: QuerySet[Offer], filters: OfferFilter) -> QuerySet[Offer]:

@@ -1,0 +1,70 @@
+// What each chart draws; colours come from the design tokens, so that both themes fit.
+const MS = 1000;
+
+export const CHARTS = {
+  throughput: { lines: [["output_tokens_per_s", "measured"]], plan: ["plan_output_tokens_per_s", "plan carries"] },
+  requests: { lines: [["requests_per_s", "finished"]], plan: ["plan_requests_per_s", "plan carries"] },
+  ttft: { lines: [["ttft_p50_s", "p50"], ["ttft_p90_s", "p90"]], plan: ["plan_ttft_s", "plan"], slo: "slo_ttft_s" },
+  tpot: { lines: [["tpot_p50_s", "p50"], ["tpot_p90_s", "p90"]], plan: ["plan_tpot_s", "plan"], slo: "slo_tpot_s", scale: MS },
+  queue: { shards: [["num_running", "running", "solid"], ["num_waiting", "queued", "dot"]] },
+  kv: { shards: [["kv_cache_usage_ratio", "", "solid"]], scale: 100 },
+};
+
+function readToken(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+}
+
+function scaled(values, scale = 1) {
+  return values.map((value) => (value === null || value === undefined ? null : value * scale));
+}
+
+function makeLine(x, y, name, color, dash = "solid") {
+  return { x, y, name, type: "scatter", mode: "lines", meta: "measured", line: { color, dash, width: 1.75 }, hovertemplate: `%{y:.4~g} <extra>${name}</extra>` };
+}
+
+function makeLevel(series, value, name, color, dash) {
+  const times = series.sampled_at;
+  const x = times.length > 1 ? [times[0], times[times.length - 1]] : times;
+  return { x, y: x.map(() => value), name, type: "scatter", mode: "lines", meta: "level", line: { color, dash, width: 1.5 }, hovertemplate: `%{y:.4~g} <extra>${name}</extra>` };
+}
+
+export function buildTraces(chart, series, lines) {
+  const traces = chart.shards ? buildShardTraces(chart, series) : buildOwnTraces(chart, series);
+  const level = (key) => (lines[key] === null ? null : lines[key] * (chart.scale ?? 1));
+  if (chart.plan && level(chart.plan[0]) !== null) traces.push(makeLevel(series, level(chart.plan[0]), chart.plan[1], readToken("series-plan"), "dash"));
+  if (chart.slo && level(chart.slo) !== null) traces.push(makeLevel(series, level(chart.slo), `SLO p${lines.slo_percentile}`, readToken("series-slo"), "dot"));
+  return traces;
+}
+
+function buildOwnTraces(chart, series) {
+  return chart.lines.map(([column, name], index) => makeLine(series.sampled_at, scaled(series[column], chart.scale), name, readToken(`series-${chart.lines.length === 1 ? 1 : 2 - index}`)));
+}
+
+function buildShardTraces(chart, series) {
+  return Object.entries(series.shards).flatMap(([id, columns], index) =>
+    chart.shards.map(([column, word, dash]) => makeLine(columns.sampled_at, scaled(columns[column], chart.scale), `${shorten(id)} ${word}`.trim(), readToken(`series-${(index % 6) + 1}`), dash)),
+  );
+}
+
+function shorten(id) {
+  return id.split("-").slice(-2).join("-"); // the deployment's name stands in the heading
+}
+
+export function buildLayout(chart, traces, windowS) {
+  const now = Date.now();
+  const grid = readToken("border");
+  const axis = { gridcolor: grid, zerolinecolor: grid, linecolor: grid, tickfont: { size: 11 }, fixedrange: true };
+  return {
+    margin: { l: 44, r: 8, t: 8, b: 28 },
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: readToken("font"), size: 12, color: readToken("text-3") },
+    hovermode: "x unified",
+    hoverlabel: { bgcolor: readToken("surface"), bordercolor: readToken("border-strong"), font: { color: readToken("text"), size: 12 } },
+    showlegend: traces.length > 1,
+    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 11 } },
+    xaxis: { ...axis, type: "date", range: [new Date(now - windowS * 1000).toISOString(), new Date(now).toISOString()], nticks: 5 },
+    yaxis: { ...axis, rangemode: "tozero", nticks: 5 },
+    uirevision: windowS,
+  };
+}
