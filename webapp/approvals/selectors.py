@@ -22,17 +22,6 @@ class DecisionView:
     decided_at: datetime
 
 
-def list_policies() -> list[Policy]:
-    """Return every policy, in the order in which they are checked."""
-    return list(Policy.objects.order_by("pk"))
-
-
-def find_decision(*, plan_request_id: int) -> DecisionView | None:
-    """Return the decision on the plan of a request, or None."""
-    row = Decision.objects.select_related("decided_by", "policy").filter(plan__request=plan_request_id).first()
-    return None if row is None else row_to_view(row)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastDecision:
     """A decision with the plan request it was about; `usd_per_hour` is what the plan cost."""
@@ -42,6 +31,17 @@ class PastDecision:
     author: str
     usd_per_hour: Decimal
     decision: DecisionView
+
+
+def list_policies() -> list[Policy]:
+    """Return every policy, in the order in which they are checked."""
+    return list(Policy.objects.order_by("pk"))
+
+
+def find_decision(*, plan_request_id: int) -> DecisionView | None:
+    """Return the decision on the plan of a request, or None."""
+    row = Decision.objects.select_related("decided_by", "policy").filter(plan__request=plan_request_id).first()
+    return None if row is None else row_to_view(row)
 
 
 def list_decisions(*, limit: int = 50) -> list[PastDecision]:

@@ -31,10 +31,10 @@ def show_approvals(request: HttpRequest) -> HttpResponse:
 @page(APPROVALS_DECIDE)
 def approve_plan(request: HttpRequest, pk: int) -> HttpResponse:
     """Approve a plan with a comment."""
-    actor, comment = get_actor(request), _read_comment(request)
+    actor, comment, plan_id = get_actor(request), _read_comment(request), _read_plan_id(request)
     return run_action(
         request,
-        lambda: services.approve(actor=actor, plan_request_id=pk, comment=comment, now=timezone.now()),
+        lambda: services.approve(actor=actor, plan_request_id=pk, comment=comment, plan_id=plan_id, now=timezone.now()),
         done="Approved. The plan is being applied.",
         back=reverse("dashboard:plan", args=[pk]),
     )
@@ -44,10 +44,10 @@ def approve_plan(request: HttpRequest, pk: int) -> HttpResponse:
 @page(APPROVALS_DECIDE)
 def reject_plan(request: HttpRequest, pk: int) -> HttpResponse:
     """Reject a plan with a comment."""
-    actor, comment = get_actor(request), _read_comment(request)
+    actor, comment, plan_id = get_actor(request), _read_comment(request), _read_plan_id(request)
     return run_action(
         request,
-        lambda: services.reject(actor=actor, plan_request_id=pk, comment=comment, now=timezone.now()),
+        lambda: services.reject(actor=actor, plan_request_id=pk, comment=comment, plan_id=plan_id, now=timezone.now()),
         done="Rejected. The author can change and solve it again.",
         back=reverse("dashboard:plan", args=[pk]),
     )
@@ -55,3 +55,9 @@ def reject_plan(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _read_comment(request: HttpRequest) -> str:
     return request.POST.get("comment", "").strip()[:_MAX_COMMENT]
+
+
+def _read_plan_id(request: HttpRequest) -> int | None:
+    """Return the plan that the page showed: only that one is decided."""
+    text = request.POST.get("plan_id", "")
+    return int(text) if text.isascii() and text.isdigit() else None

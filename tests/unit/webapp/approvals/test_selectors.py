@@ -1,9 +1,11 @@
 """Reading policies and decisions."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
 
 import pytest
+from pytest_django import DjangoAssertNumQueries
 
 from webapp.approvals import selectors, services
 from webapp.approvals.models import Policy, Verdict
@@ -32,6 +34,38 @@ class TestFindDecision:
         decision = selectors.find_decision(plan_request_id=request.pk)
         assert decision is not None
         assert (decision.decided_by, decision.policy) == ("", "Local only")
+
+
+class TestListDecisions:
+    """`list_decisions`..."""
+
+    def test_gives_the_newest_first_with_what_they_were_about(
+        self, make_plan_request: MakePlanRequest, approver: User, now: datetime
+    ) -> None:
+        first, second = (make_plan_request(PlanState.AWAITING_APPROVAL) for _ in range(2))
+        for number, request in enumerate((first, second)):
+            instant = now + timedelta(minutes=number)
+            services.reject(actor=approver, plan_request_id=request.pk, comment=f"no {number}", now=instant)
+        found = selectors.list_decisions()
+        assert [(item.plan_request_id, item.decision.comment) for item in found] == [
+            (second.pk, "no 1"),
+            (first.pk, "no 0"),
+        ]
+        assert (found[0].deployment_name, found[0].author, found[0].usd_per_hour) == ("chat", "author", Decimal(40))
+        assert len(selectors.list_decisions(limit=1)) == 1
+
+    def test_asks_the_database_once(
+        self,
+        make_plan_request: MakePlanRequest,
+        approver: User,
+        now: datetime,
+        django_assert_num_queries: DjangoAssertNumQueries,
+    ) -> None:
+        for _ in range(3):
+            request = make_plan_request(PlanState.AWAITING_APPROVAL)
+            services.reject(actor=approver, plan_request_id=request.pk, now=now)
+        with django_assert_num_queries(1):
+            assert len(selectors.list_decisions()) == 3
 
 
 class TestFindObstacle:
