@@ -1,0 +1,1 @@
+"""Parts of background traffic: the trace, prompts of a length, and the sender."""
