@@ -58,7 +58,7 @@ def format_percent(ratio: float | None) -> str:
     percent = ratio * 100
     if 0 < percent < 0.1:
         return "< 0.1 %"
-    return f"{_round(percent) if percent < 10 else f'{percent:.0f}'} %"
+    return f"{percent:.1f} %".replace(".0 %", " %") if percent < 10 else f"{percent:.0f} %"
 
 
 def format_age(age_s: float) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +18,7 @@ _STATUS_TEXTS: Final[Mapping[SolveStatus, str]] = {
     SolveStatus.INVALID: "The request could not be turned into a problem to solve.",
 }
 _NO_GAP: Final = 1e-9
+_SAME_PERCENT: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,19 +48,31 @@ class StageRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShareCell:
-    """Part of a class that a replica serves; `share` is 0..1."""
+    """Part of a class that one replica serves; `share` and `heat` are 0..1, `heat` against the largest share."""
 
     class_id: str
     share: float
+    heat: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaRow:
-    """One replica with its shares of every class, in the order of the workload."""
+    """Replicas that are alike: same configuration, same shares of every class, in the order of the workload.
+
+    Attributes:
+        replica: the first of them; what is said holds for each.
+        ids: all of them.
+    """
 
     replica: PlannedReplica
+    ids: tuple[str, ...]
     stages: tuple[StageRow, ...]
     cells: tuple[ShareCell, ...]
+
+    @property
+    def name(self) -> str:
+        """First and last id."""
+        return self.ids[0] if len(self.ids) == 1 else f"{self.ids[0]} – {self.ids[-1]}"
 
     @property
     def tensor_parallel(self) -> int:
@@ -122,7 +135,7 @@ def build_page(view: PlanView) -> PlanPage | None:
     plan = view.plan
     if plan is None:
         return None
-    replicas = tuple(_build_replica(replica, view) for replica in plan.replicas)
+    replicas = _list_replicas(plan, view)
     return PlanPage(
         machines=_list_machines(plan, view.offers),
         replicas=replicas,
@@ -145,7 +158,17 @@ def _list_machines(plan: Plan, offers: Mapping[str, UsedOffer]) -> tuple[Machine
     return tuple(sorted(rows, key=lambda row: (-row.total_usd_per_hour, row.offer_id)))
 
 
-def _build_replica(replica: PlannedReplica, view: PlanView) -> ReplicaRow:
+def _list_replicas(plan: Plan, view: PlanView) -> tuple[ReplicaRow, ...]:
+    groups: dict[tuple[object, ...], list[PlannedReplica]] = {}
+    for replica in plan.replicas:
+        shares = tuple(f"{replica.shares.get(item.id, 0.0):.6f}" for item in view.workload.classes)
+        groups.setdefault((replica.configuration_id, shares), []).append(replica)
+    largest = max((share for replica in plan.replicas for share in replica.shares.values()), default=0.0)
+    return tuple(_build_replica(group, view, largest) for group in groups.values())
+
+
+def _build_replica(group: Sequence[PlannedReplica], view: PlanView, largest: float) -> ReplicaRow:
+    replica = group[0]
     stages = tuple(
         StageRow(
             machine_id=placed.machine_id,
@@ -155,8 +178,12 @@ def _build_replica(replica: PlannedReplica, view: PlanView) -> ReplicaRow:
         )
         for placed in replica.stages
     )
-    cells = tuple(ShareCell(class_id=item.id, share=replica.shares.get(item.id, 0.0)) for item in view.workload.classes)
-    return ReplicaRow(replica=replica, stages=stages, cells=cells)
+    shares = {item.id: replica.shares.get(item.id, 0.0) for item in view.workload.classes}
+    cells = tuple(
+        ShareCell(class_id=class_id, share=share, heat=share / largest if largest else 0.0)
+        for class_id, share in shares.items()
+    )
+    return ReplicaRow(replica=replica, ids=tuple(item.id for item in group), stages=stages, cells=cells)
 
 
 def _list_bars(plan: Plan) -> tuple[BarRow, ...]:
@@ -185,11 +212,18 @@ def _build_bar(item: Baseline, value: float, own: float, longest: float, objecti
         name=f"{item.name[:1].upper()}{item.name[1:]}",
         detail=item.detail,
         value=_format_objective(value, objective) if item.is_feasible else "cannot",
-        change=f"{change:+.0f} %" if item.is_feasible and abs(change) >= 0.5 else "",
+        change=_format_change(change) if item.is_feasible else "",
         length=value / longest if item.is_feasible and longest else 0.0,
         is_own=False,
         is_feasible=item.is_feasible,
     )
+
+
+def _format_change(percent: float) -> str:
+    if abs(percent) < _SAME_PERCENT:
+        return "same"
+    text = f"{percent:+.1f} %" if abs(percent) < 10 else f"{percent:+.0f} %"
+    return text.replace("-", "−")
 
 
 def _list_proof(report: SolverReport, objective: Objective) -> tuple[ProofRow, ...]:

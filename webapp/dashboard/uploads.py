@@ -16,7 +16,7 @@ class UnreadableUploadError(InvalidInputError):
     code = "unreadable_upload"
 
 
-def read_text(file: UploadedFile[Any]) -> str:
+def read_text(file: "UploadedFile[Any]") -> str:
     """Return the text of an uploaded file.
 
     Raises:
@@ -30,7 +30,7 @@ def read_text(file: UploadedFile[Any]) -> str:
         raise _refuse(file, "is not text in UTF-8", "save it as UTF-8") from error
 
 
-def read_json_object(file: UploadedFile[Any]) -> dict[str, object]:
+def read_json_object(file: "UploadedFile[Any]") -> dict[str, object]:
     """Return the JSON object in an uploaded file.
 
     Raises:
@@ -45,5 +45,5 @@ def read_json_object(file: UploadedFile[Any]) -> dict[str, object]:
     return value
 
 
-def _refuse(file: UploadedFile[Any], problem: str, remedy: str) -> UnreadableUploadError:
+def _refuse(file: "UploadedFile[Any]", problem: str, remedy: str) -> UnreadableUploadError:
     return UnreadableUploadError(f"file: {file.name} {problem}", field="file", remedy=remedy)

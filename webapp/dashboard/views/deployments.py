@@ -38,10 +38,12 @@ def _render(
     request: HttpRequest, name: str, *, key_form: NameForm | None = None, plaintext: str = "", status: int = 200
 ) -> HttpResponse:
     position = get_live_position()
-    view = selectors.get_deployment_view(name=name, now=timezone.now())
+    now = timezone.now()
+    view = selectors.get_deployment_view(name=name, now=now)
     context = {
         "view": view,
         "page": deployment_page.build_page(view),
+        "latest": telemetry_selectors.get_latest(deployment_name=name, now=now),
         "key_form": key_form or NameForm(),
         "plaintext": plaintext,
         "live_after": position,

@@ -22,17 +22,21 @@ function makeLine(x, y, name, color, dash = "solid") {
   return { x, y, name, type: "scatter", mode: "lines", meta: "measured", line: { color, dash, width: 1.75 }, hovertemplate: `%{y:.4~g} <extra>${name}</extra>` };
 }
 
-function makeLevel(series, value, name, color, dash) {
-  const times = series.sampled_at;
-  const x = times.length > 1 ? [times[0], times[times.length - 1]] : times;
-  return { x, y: x.map(() => value), name, type: "scatter", mode: "lines", meta: "level", line: { color, dash, width: 1.5 }, hovertemplate: `%{y:.4~g} <extra>${name}</extra>` };
+function makeLevel(x, value, name, color, dash) {
+  return { x, y: [value, value], name, type: "scatter", mode: "lines", meta: "level", line: { color, dash, width: 1.5 }, hovertemplate: `%{y:.4~g} <extra>${name}</extra>` };
 }
 
-export function buildTraces(chart, series, lines) {
+function listEnds(windowS) {
+  const now = Date.now();
+  return [now - windowS * 1000, now].map((instant) => new Date(instant).toISOString());
+}
+
+export function buildTraces(chart, series, lines, windowS) {
+  const ends = listEnds(windowS);
   const traces = chart.shards ? buildShardTraces(chart, series) : buildOwnTraces(chart, series);
   const level = (key) => (lines[key] === null ? null : lines[key] * (chart.scale ?? 1));
-  if (chart.plan && level(chart.plan[0]) !== null) traces.push(makeLevel(series, level(chart.plan[0]), chart.plan[1], readToken("series-plan"), "dash"));
-  if (chart.slo && level(chart.slo) !== null) traces.push(makeLevel(series, level(chart.slo), `SLO p${lines.slo_percentile}`, readToken("series-slo"), "dot"));
+  if (chart.plan && level(chart.plan[0]) !== null) traces.push(makeLevel(ends, level(chart.plan[0]), chart.plan[1], readToken("series-plan"), "dash"));
+  if (chart.slo && level(chart.slo) !== null) traces.push(makeLevel(ends, level(chart.slo), `SLO p${lines.slo_percentile}`, readToken("series-slo"), "dot"));
   return traces;
 }
 
@@ -51,7 +55,6 @@ function shorten(id) {
 }
 
 export function buildLayout(chart, traces, windowS) {
-  const now = Date.now();
   const grid = readToken("border");
   const axis = { gridcolor: grid, zerolinecolor: grid, linecolor: grid, tickfont: { size: 11 }, fixedrange: true };
   return {
@@ -63,7 +66,7 @@ export function buildLayout(chart, traces, windowS) {
     hoverlabel: { bgcolor: readToken("surface"), bordercolor: readToken("border-strong"), font: { color: readToken("text"), size: 12 } },
     showlegend: traces.length > 1,
     legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 11 } },
-    xaxis: { ...axis, type: "date", range: [new Date(now - windowS * 1000).toISOString(), new Date(now).toISOString()], nticks: 5 },
+    xaxis: { ...axis, type: "date", range: listEnds(windowS), tickformat: windowS > 600 ? "%H:%M" : "%H:%M:%S", nticks: 4 },
     yaxis: { ...axis, rangemode: "tozero", nticks: 5 },
     uirevision: windowS,
   };

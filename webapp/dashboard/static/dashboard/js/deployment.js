@@ -41,7 +41,7 @@ function draw() {
   dropOld(series, windowS);
   for (const plot of box.querySelectorAll("[data-chart]")) {
     const chart = CHARTS[plot.dataset.chart];
-    const traces = buildTraces(chart, series, lines);
+    const traces = buildTraces(chart, series, lines, windowS);
     if (!traces.some((trace) => trace.meta === "measured" && trace.y.some((value) => value !== null))) {
       note(plot, "Nothing was measured in this window.");
       continue;
@@ -71,7 +71,7 @@ function showFigures(payload) {
   }
 }
 
-let latest = null;
+let latest = JSON.parse(document.getElementById("latest-telemetry").textContent);
 
 document.addEventListener("medley:event", ({ detail: event }) => {
   if (event.topic !== box.dataset.topic || event.kind !== "telemetry") return;
@@ -112,4 +112,5 @@ function startClock() {
 }
 
 startClock();
+if (latest) showFigures(latest);
 load();
