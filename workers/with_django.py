@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Final
 
 import django
+from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError, ProgrammingError
 
@@ -26,7 +27,8 @@ def load(name: str) -> ModuleType:
         ImproperlyConfigured: a setting is missing or makes no sense.
     """
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings.base")
-    django.setup()
+    if not apps.ready:  # a second set-up would begin logging anew
+        django.setup()
     return importlib.import_module(name)
 
 
