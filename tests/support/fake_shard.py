@@ -41,6 +41,7 @@ class FakeShard:
     Attributes:
         interval_s: time per output token after the first [s]; ttft_s: time to the first one [s].
         num_started, num_aborted, num_running: completions that came, that the caller left, that run now.
+        gate: streams stop after their first event until it is set.
         bodies, headers: what came, oldest first.
     """
 
@@ -52,6 +53,7 @@ class FakeShard:
     num_aborted: int = 0
     num_running: int = 0
     keeps_requests: bool = True
+    gate: asyncio.Event | None = None
     bodies: list[dict[str, Any]] = field(default_factory=list)
     raw_bodies: list[bytes] = field(default_factory=list)
     headers: list[Mapping[str, str]] = field(default_factory=list)
@@ -62,7 +64,7 @@ class FakeShard:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    async def start(self, *, port: int = 0, reuse_port: bool = False) -> None:
+    async def start(self, *, port: int = 0) -> None:
         """Listen; port 0 takes any that is free."""
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_post("/v1/chat/completions", self._complete)
@@ -131,6 +133,8 @@ class FakeShard:
                 await asyncio.sleep(pause_s)
             await response.write(event)
             pause_s = self.interval_s
+            if self.gate is not None:
+                await self.gate.wait()
         if self.fault is Fault.DROP_IN_STREAM:
             return _break(request)
         await response.write_eof()

@@ -49,6 +49,8 @@ def find_makespan_s(instance: RentalInstance, copies: Mapping[str, int], *, spot
         for cls in instance.demanded
         if item.model_id == cls.model_id and item.requests_per_s.get(cls.id, 0.0) > 0.0
     }
+    if {class_id for _, class_id in share} != {cls.id for cls in instance.demanded}:
+        return math.inf
     for cls in instance.demanded:
         model.add_linear_constraint(sum(share[key] for key in share if key[1] == cls.id) == 1.0)
         spot = [share[item.id, cls.id] for item in rented if item.is_spot and (item.id, cls.id) in share]
@@ -62,8 +64,6 @@ def find_makespan_s(instance: RentalInstance, copies: Mapping[str, int], *, spot
         )
         model.add_linear_constraint(time <= makespan)
     model.minimize(makespan)
-    if any(not any(key[1] == cls.id for key in share) for cls in instance.demanded):
-        return math.inf
     result = mathopt.solve(model, mathopt.SolverType.GLOP)
     if result.termination.reason is not mathopt.TerminationReason.OPTIMAL:
         return math.inf

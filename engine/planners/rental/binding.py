@@ -21,6 +21,7 @@ from engine.planners.rental.solver import OutcomeKind, Stopwatch, run_model
 
 _POOL_STEPS: Final = (1, 2, 4)
 _MAX_POOLS: Final = 12  # re-solves for more would take longer than the plan; the most valuable are tried
+_LEAST_GAIN: Final = 1e-5  # relative; less could be the solver's feasibility tolerance
 _MAX_NAMED: Final = 3  # rows spelled out in a note
 
 
@@ -47,7 +48,7 @@ def find_binding_rows(
         solution: the plan.
         watch: time for this analysis.
     """
-    prices = price_rows(instance, options, time_limit_s=watch.left_s)
+    prices = price_rows(_reduce(instance, options), options, time_limit_s=watch.left_s)
     if prices is None or solution.assignment is None:
         return BindingReport(rows=(), notes=("binding rows were not examined",))
     search = _Search(instance=instance, options=options, solution=solution, prices=prices, watch=watch)
@@ -67,6 +68,10 @@ def find_binding_rows(
             unknown.append(f"availability:{pool_id}")
     unknown.extend(f"availability:{pool_id}" for pool_id in candidates[_MAX_POOLS:])
     return BindingReport(rows=tuple(rows), notes=_note_unknown(unknown))
+
+
+def _reduce(instance: RentalInstance, options: SolveOptions) -> RentalInstance:
+    return reduce_instance(instance, has_spot_cap=has_spot_cap(instance, options)).instance
 
 
 def _note_unknown(unknown: list[str]) -> tuple[str, ...]:
@@ -143,32 +148,42 @@ class _Search:
         return [row]
 
     def _get_threshold(self) -> float:
-        """Return the objective beyond which a re-solve is an improvement: past the proof and the gap."""
+        """Return the objective beyond which a re-solve is an improvement: past the proof, the gap, the tolerances."""
         bound, value = self.solution.best_bound or 0.0, self.solution.objective or 0.0
-        margin = max(self.options.mip_gap, 1e-9) * abs(value)
+        margin = max(self.options.mip_gap, _LEAST_GAIN) * abs(value)
         return bound + margin if self.is_rate else bound - margin
 
     def _find_next_budget(self) -> float | None:
         """Return the smallest budget at which more can be carried [USD/h]; None if none is large enough."""
-        variant = Variant(min_rate=self._get_threshold())
+        threshold = self._get_threshold()
+        variant = Variant(min_rate=threshold, max_rate=threshold)
         return self._run(self.instance.with_budget(None), variant, of_rate=False)
 
     def _measure_gain(self, relaxed: RentalInstance) -> float | None:
         """Return the improvement over the plan, or None when there is none beyond the gap."""
         variant = define_variant(relaxed, self.options)
+        threshold = self._get_threshold()
         if self.is_rate:
-            variant = replace(variant, min_rate=self._get_threshold())
+            bound = self._find_bound(relaxed)
+            if bound < threshold:
+                return None
+            variant = replace(variant, min_rate=threshold, max_rate=bound * (1.0 + _LEAST_GAIN))
         else:
-            variant = replace(variant, max_usd_per_hour=self._get_threshold())
+            variant = replace(variant, max_usd_per_hour=threshold)
         better = self._run(relaxed, variant, of_rate=self.is_rate)
         if better is None or self.solution.objective is None:
             return None
         return abs(better - self.solution.objective)
 
+    def _find_bound(self, relaxed: RentalInstance) -> float:
+        """Return what the relaxation cannot surpass [sets/s]: most steps are refuted by it, in no time."""
+        prices = price_rows(_reduce(relaxed, self.options), self.options, time_limit_s=self.watch.left_s)
+        if prices is None:
+            raise _OutOfTimeError
+        return prices.bound
+
     def _run(self, relaxed: RentalInstance, variant: Variant, *, of_rate: bool) -> float | None:
-        is_capped = has_spot_cap(relaxed, self.options)
-        reduced = reduce_instance(relaxed, has_spot_cap=is_capped).instance
-        rental = build_model(reduced, self.options, variant)
+        rental = build_model(_reduce(relaxed, self.options), self.options, variant)
         if of_rate:
             rental.model.maximize(rental.rate)
         else:

@@ -39,7 +39,7 @@ def solve_instance_file(data: object, clock: Callable[[], float]) -> dict[str, o
         parsed = parse_instance(data)
     except InvalidInstanceError as error:
         name = data.get("name", "") if isinstance(data, dict) else ""
-        return _answer_invalid(name if isinstance(name, str) else "", error)
+        return answer_invalid(name if isinstance(name, str) else "", error)
     solution = solve_and_explain(parsed.instance, parsed.options, clock=clock)
     return answer_to_json(parsed.instance, solution)
 
@@ -88,7 +88,8 @@ def answer_to_json(instance: RentalInstance, solution: Solution) -> dict[str, ob
     }
 
 
-def _answer_invalid(name: str, error: EngineError) -> dict[str, object]:
+def answer_invalid(name: str, error: EngineError) -> dict[str, object]:
+    """Return the answer to an instance that was refused; nothing was solved."""
     return {
         "name": name,
         "status": SolveStatus.INVALID.value,

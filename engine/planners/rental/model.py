@@ -12,10 +12,12 @@ u_cw = h_cw * z_cw requests/s; r request sets per s (`max_rate`), or scale of th
     (3) sum_c o_c y_c             <= B
     (4) sum_c d_nc y_c            <= a_n (+ v_n) every pool; v_n missing units, only to explain infeasibility
     (6) sum_spot_c h_cw z_cw      <= sigma f_w r every class, when spot copies are capped
-    (7) h_cw z_cw                 <= f_w r y_c   r fixed only: tightens the relaxation, implied for integer y
+    (7) h_cw z_cw                 <= f_w R y_c   where a copy could serve more than all of a class; R bounds r.
+                                                 Tightens the relaxation, implied for integer y
 
-Rows (1), (6) and (7) are divided by the fastest h_cw of their class and r is counted in units of what one
-perfect copy would carry, so that coefficients stay near 1 whatever the speeds.
+r is counted in units of what one perfect copy would carry (or of R, if that is less), z_cw in units of the time
+that the fastest copy of its class would take for one unit of r, and rows (1), (6) and (7) are divided by f_w and the
+unit of r: coefficients stay near 1 whatever the speeds, and no class is too small for the solver's tolerances.
 
 Source: specification of the rental planner, section 4; arXiv:2502.00722 for the published bilinear form.
 """
@@ -56,13 +58,18 @@ class Variant:
 
 @dataclass(slots=True, kw_only=True)
 class RentalModel:
-    """A built model with handles on its variables and rows."""
+    """A built model with handles on its variables and rows.
+
+    Attributes:
+        rate_scale: unit of r [1/s or 1].
+        time_scale: class id -> unit of z_cw [copies].
+        class_scale: class id -> fastest h_cw [requests/s].
+    """
 
     instance: RentalInstance
     model: mathopt.Model
-    is_integer: bool
     rate_scale: float
-    time_scale: float
+    time_scale: Mapping[str, float]
     class_scale: Mapping[str, float]
     rate: mathopt.Variable
     copies: dict[str, mathopt.Variable] = field(default_factory=dict)
@@ -97,19 +104,18 @@ def _define_variables(instance: RentalInstance, variant: Variant) -> RentalModel
         for item in instance.demanded
     }
     rate_scale = 1.0 / sum(item.demand / class_scale[item.id] for item in instance.demanded)
-    # A demand far below one copy would drown in the solver's absolute tolerances: count time in its units.
-    time_scale = min(1.0, variant.max_rate / rate_scale)
+    # A demand far below one copy would drown in the solver's absolute tolerances: count in its units.
+    rate_scale = min(rate_scale, variant.max_rate) if variant.max_rate > 0.0 else rate_scale
     model = mathopt.Model(name="rental")
     rental = RentalModel(
         instance=instance,
         model=model,
-        is_integer=variant.is_integer,
-        rate_scale=rate_scale * time_scale,
-        time_scale=time_scale,
+        rate_scale=rate_scale,
+        time_scale={item.id: item.demand / class_scale[item.id] * rate_scale for item in instance.demanded},
         class_scale=class_scale,
         rate=model.add_variable(
-            lb=variant.min_rate / (rate_scale * time_scale),
-            ub=variant.max_rate / (rate_scale * time_scale),
+            lb=variant.min_rate / rate_scale,
+            ub=variant.max_rate / rate_scale,
             name="r",
         ),
     )
@@ -140,7 +146,7 @@ def define_balance(rental: RentalModel) -> None:
         row = rental.model.add_linear_constraint(lb=0.0, ub=0.0, name=f"balance:{item.id}")
         for speed, time in by_class.get(item.id, []):
             row.set_coefficient(time, speed / scale)
-        row.set_coefficient(rental.rate, -item.demand / scale * rental.rate_scale / rental.time_scale)
+        row.set_coefficient(rental.rate, -1.0)
         rental.balance_rows[item.id] = row
 
 
@@ -150,8 +156,8 @@ def define_capacity(rental: RentalModel, variant: Variant) -> None:
         row = rental.model.add_linear_constraint(ub=0.0, name=f"capacity:{configuration_id}")
         row.set_coefficient(copies, -variant.max_load)
         rental.capacity_rows[configuration_id] = row
-    for (configuration_id, _), time in rental.time.items():
-        rental.capacity_rows[configuration_id].set_coefficient(time, rental.time_scale)
+    for (configuration_id, class_id), time in rental.time.items():
+        rental.capacity_rows[configuration_id].set_coefficient(time, rental.time_scale[class_id])
 
 
 def define_budget(rental: RentalModel, variant: Variant) -> None:
@@ -194,8 +200,7 @@ def define_spot_cap(rental: RentalModel, options: SolveOptions) -> None:
             time = rental.time.get((configuration_id, item.id))
             if time is not None:
                 row.set_coefficient(time, configuration.requests_per_s[item.id] / scale)
-        demand = item.demand / scale * rental.rate_scale / rental.time_scale
-        row.set_coefficient(rental.rate, -options.spot_max_share * demand)
+        row.set_coefficient(rental.rate, -options.spot_max_share)
 
 
 def define_tightening(rental: RentalModel, variant: Variant) -> None:
@@ -211,7 +216,7 @@ def define_tightening(rental: RentalModel, variant: Variant) -> None:
             scale = rental.class_scale[class_id]
             row = rental.model.add_linear_constraint(ub=0.0, name=f"once:{configuration.id}:{class_id}")
             row.set_coefficient(time, speed / scale)
-            row.set_coefficient(rental.copies[configuration.id], -wanted / scale / rental.time_scale)
+            row.set_coefficient(rental.copies[configuration.id], -variant.max_rate / rental.rate_scale)
 
 
 def sum_cost(rental: RentalModel) -> mathopt.LinearExpression:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from engine.domain.plan import Objective
 from engine.planners.rental.instance import RentalInstance
-from engine.planners.rental.model import RentalModel, Variant, build_model, sum_cost
+from engine.planners.rental.model import Variant, build_model, sum_cost
 from engine.planners.rental.options import SolveOptions
 from engine.planners.rental.solve import define_variant
 from engine.planners.rental.solver import OutcomeKind, run_model
@@ -76,13 +76,10 @@ def price_classes(
     outcome = run_model(rental, options, time_limit_s=time_limit_s)
     if outcome.kind is not OutcomeKind.OPTIMAL:
         return None
-    classes = {item.id: _unscale_class_price(rental, item.id, outcome.duals) for item in instance.demanded}
+    # Row (1) was divided by f_w and the unit of r, the objective by the unit of r alone.
+    classes = {item.id: abs(outcome.duals.get(f"balance:{item.id}", 0.0)) / item.demand for item in instance.demanded}
     copies_value = {
         item.id: max((classes[w] * speed for w, speed in item.requests_per_s.items() if w in classes), default=0.0)
         for item in instance.configurations
     }
     return ClassPrices(classes=classes, copies=copies_value)
-
-
-def _unscale_class_price(rental: RentalModel, class_id: str, duals: Mapping[str, float]) -> float:
-    return abs(duals.get(f"balance:{class_id}", 0.0)) * rental.rate_scale / rental.class_scale[class_id]

@@ -32,6 +32,8 @@ _TIE_TOLERANCE: Final = 1e-4
 _COST_TOLERANCE_USD_PER_HOUR: Final = 1e-9
 _GAP_TOLERANCE: Final = 1e-8  # what rounding may add to a gap that the solver has proven
 _ZERO_RATE: Final = 1e-9  # of what one perfect copy carries: below the solver's own tolerances
+_SMALL_RATE: Final = 0.1  # of the same: solved again in finer units
+_MAX_RESCALES: Final = 4
 _SHARES_LIMIT_S: Final = 5.0  # the last program is linear and small; it runs even when the time is used up
 
 
@@ -78,10 +80,7 @@ def _solve_reduced(instance: RentalInstance, options: SolveOptions, watch: Stopw
         return Solution(status=status, assignment=None, notes=_note_limit(status, options))
     if not instance.configurations:
         return Solution(status=SolveStatus.INFEASIBLE, assignment=None)
-    variant = define_variant(instance, options)
-    rental = build_model(instance, options, variant)
-    _set_objective(rental)
-    outcome = run_model(rental, options, time_limit_s=watch.left_s)
+    variant, rental, outcome = _run_question(instance, options, watch)
     status = _to_status(rental, outcome)
     if status not in (SolveStatus.OPTIMAL, SolveStatus.FEASIBLE):
         return Solution(status=status, assignment=None, notes=_note_limit(status, options))
@@ -89,6 +88,37 @@ def _solve_reduced(instance: RentalInstance, options: SolveOptions, watch: Stopw
     if options.tie_break:
         incumbent = _break_ties(instance, options, variant, incumbent, watch)
     return _finish(instance, options, incumbent, status)
+
+
+def _run_question(
+    instance: RentalInstance, options: SolveOptions, watch: Stopwatch
+) -> tuple[Variant, RentalModel, Outcome]:
+    """Return the model, its variant and what the solver found.
+
+    Under `max_rate` the relaxation comes first: its bound on r gives row (7), which makes copies whole where a small
+    part of one would do. A rate far below that bound drowns in the solver's absolute tolerances; the bound proven
+    for whole copies then takes its place.
+    """
+    variant = define_variant(instance, options)
+    if instance.objective is not Objective.MAX_RATE:
+        return (variant, *_run_variant(instance, options, variant, watch))
+    rental, outcome = _run_variant(instance, options, replace(variant, is_integer=False), watch)
+    for _ in range(_MAX_RESCALES):
+        if not outcome.has_plan or outcome.objective <= _ZERO_RATE:
+            break
+        variant = replace(variant, max_rate=outcome.bound * rental.rate_scale * (1.0 + CHECK_TOLERANCE))
+        rental, outcome = _run_variant(instance, options, variant, watch)
+        if outcome.objective >= _SMALL_RATE or watch.left_s <= 0.0:
+            break
+    return variant, rental, outcome
+
+
+def _run_variant(
+    instance: RentalInstance, options: SolveOptions, variant: Variant, watch: Stopwatch
+) -> tuple[RentalModel, Outcome]:
+    rental = build_model(instance, options, variant)
+    _set_objective(rental)
+    return rental, run_model(rental, options, time_limit_s=watch.left_s)
 
 
 def _note_limit(status: SolveStatus, options: SolveOptions) -> tuple[str, ...]:

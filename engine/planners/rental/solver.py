@@ -15,9 +15,8 @@ from engine.planners.rental.model import RentalModel
 from engine.planners.rental.options import SolveOptions
 
 SOLVER_NAME: Final = "HiGHS"
-# Shares and prices come from linear programs and are checked again to 1e-6 outside; whole copies are rounded.
-_LINEAR_TOLERANCE: Final = 1e-9
-_INTEGER_TOLERANCE: Final = 1e-6
+# Well below the gaps asked for, which a looser tolerance would blur; plans are checked again to 1e-6 outside.
+_TOLERANCE: Final = 1e-9
 
 
 class SolverFailureError(EngineError):
@@ -55,6 +54,11 @@ class Outcome:
     bound: float
     duals: Mapping[str, float]
     missing: Mapping[str, float]
+
+    @property
+    def has_plan(self) -> bool:
+        """Whether values were found, proven best or not."""
+        return self.kind in (OutcomeKind.OPTIMAL, OutcomeKind.LIMIT_WITH_PLAN)
 
 
 class Stopwatch:
@@ -106,16 +110,14 @@ def _solve(
         presolve=None if has_presolve else mathopt.Emphasis.OFF,
         highs=highs_pb2.HighsOptionsProto(
             string_options={"parallel": "off" if options.threads == 1 else "on"},
-            double_options=_choose_tolerances(is_integer=rental.is_integer),
+            double_options={
+                "mip_feasibility_tolerance": _TOLERANCE,
+                "primal_feasibility_tolerance": _TOLERANCE,
+                "dual_feasibility_tolerance": _TOLERANCE,
+            },
         ),
     )
     return mathopt.solve(rental.model, mathopt.SolverType.HIGHS, params=parameters)
-
-
-def _choose_tolerances(*, is_integer: bool) -> dict[str, float]:
-    if is_integer:
-        return {"mip_feasibility_tolerance": _INTEGER_TOLERANCE, "primal_feasibility_tolerance": _INTEGER_TOLERANCE}
-    return {"primal_feasibility_tolerance": _LINEAR_TOLERANCE, "dual_feasibility_tolerance": _LINEAR_TOLERANCE}
 
 
 def _to_outcome(rental: RentalModel, result: mathopt.SolveResult) -> Outcome:
@@ -143,7 +145,7 @@ def _read(rental: RentalModel, result: mathopt.SolveResult, kind: OutcomeKind) -
     return Outcome(
         kind=kind,
         copies={key: values[variable] for key, variable in rental.copies.items()},
-        time={key: max(0.0, values[variable]) * rental.time_scale for key, variable in rental.time.items()},
+        time={key: max(0.0, values[variable]) * rental.time_scale[key[1]] for key, variable in rental.time.items()},
         rate=values[rental.rate] * rental.rate_scale,
         objective=result.objective_value(),
         bound=result.dual_bound(),
