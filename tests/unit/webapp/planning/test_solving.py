@@ -1,11 +1,13 @@
 """Solving in three phases under a token."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import connection, connections
 
 from engine.domain.offer import Offer
 from engine.domain.plan import InfeasibleReason, Plan, SolveStatus
@@ -358,3 +360,38 @@ class TestSweepSolves:
         assert (request.state, request.solve_token) == (PlanState.FAILED, "")
         assert request.state_reason.startswith("Solving it ended 3 workers")
         assert len(sent) == 3
+
+
+class TestRace:
+    """Two workers with the same message..."""
+
+    @pytest.mark.slow
+    @pytest.mark.postgres
+    @pytest.mark.django_db(transaction=True)
+    def test_store_exactly_one_plan(
+        self, make_plan_request: MakePlanRequest, make_plan: MakePlan, now: datetime
+    ) -> None:
+        if connection.vendor != "postgresql":
+            pytest.skip("needs row locks: set DATABASE_URL to a PostgreSQL")
+        request = make_plan_request(PlanState.SOLVING)
+        barrier = threading.Barrier(2)
+        reached: list[PlanState | None] = []
+
+        def compute(_rental: RentalRequest, _report: Report) -> RentalAnswer:
+            barrier.wait(timeout=20)
+            return RentalAnswer(plan=make_plan(), instance={})
+
+        def work() -> None:
+            try:
+                reached.append(_solve(request, compute, now))
+            finally:
+                connections.close_all()
+
+        threads = [threading.Thread(target=work) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(timeout=20)
+        assert sorted(reached, key=str) == [None, PlanState.PRICED]
+        assert planning_models.Plan.objects.count() == 1
+        assert AuditEntry.objects.filter(action="plan-request.move", detail__to="priced").count() == 1
