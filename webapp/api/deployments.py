@@ -42,22 +42,22 @@ def get_deployment(request: HttpRequest, name: str) -> DeploymentView:
 
 
 @router.post("/deployments/{name}/stop", response={202: StateOut})
-def stop_deployment(request: HttpRequest, name: str) -> tuple[int, Deployment]:
+def stop_deployment(request: HttpRequest, name: str) -> Deployment:
     """Release everything of a deployment; it is done when its state is `stopped`."""
     actor = get_actor(request)
     require(actor, DEPLOYMENTS_OPERATE)
-    return 202, services.stop_deployment(actor=actor, name=name, now=timezone.now())
+    return services.stop_deployment(actor=actor, name=name, now=timezone.now())
 
 
 @router.post("/deployments/{name}/keys", response={201: NewKeyOut})
-def create_key(request: HttpRequest, name: str, body: KeyIn) -> tuple[int, dict[str, object]]:
+def create_key(request: HttpRequest, name: str, body: KeyIn) -> dict[str, object]:
     """Make a key for clients of the gateway; it is shown this once."""
     actor = get_actor(request)
     require(actor, DEPLOYMENTS_OPERATE)
     key, plaintext = services.create_gateway_key(
         actor=actor, deployment_name=name, key_name=body.name, now=timezone.now()
     )
-    return 201, {"id": key.pk, "key": plaintext}
+    return {"id": key.pk, "key": plaintext}
 
 
 @router.delete("/deployments/{name}/keys/{key_id}", response={204: None})
