@@ -3,12 +3,16 @@
 from typing import ClassVar
 
 from django.contrib import admin
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.db.models import Model
+from django.forms import ModelForm
 from django.http import HttpRequest
+from django.utils import timezone
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from webapp.core import audit, services
 from webapp.core.models import ApiToken, AuditEntry, Event, User
 from webapp.core.permissions import CORE_ADMIN, has_permission
 
@@ -59,11 +63,37 @@ class UserAdmin(RoleAdmin, DjangoUserAdmin):  # type: ignore[type-arg]  # unfold
     fieldsets = (
         (None, {"fields": ("username", "password")}),
         ("Person", {"fields": ("first_name", "last_name", "email")}),
-        ("Access", {"fields": ("role", "is_active", "is_staff")}),
+        ("Access", {"fields": ("role", "is_active")}),
         ("Dates", {"fields": ("last_login", "date_joined")}),
     )
-    add_fieldsets = ((None, {"fields": ("username", "role", "is_staff", "password1", "password2")}),)
+    add_fieldsets = ((None, {"fields": ("username", "role", "password1", "password2")}),)
     filter_horizontal = ()
+
+    def save_model(self, request: HttpRequest, obj: User, form: "ModelForm[User]", change: bool) -> None:
+        """Save a person; a new role brings its flags: who stops being an admin must stop being a superuser."""
+        if not change or "role" in form.changed_data:
+            services.set_role_flags(obj)
+        super().save_model(request, obj, form, change)
+
+    def log_addition(self, request: HttpRequest, obj: User, message: object) -> LogEntry:
+        """Log a new person in the audit log as well."""
+        self._record(request, obj, "user.create", message)
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: User, message: object) -> LogEntry:
+        """Log a change, a new password too, in the audit log as well."""
+        self._record(request, obj, "user.change", message)
+        return super().log_change(request, obj, message)
+
+    def _record(self, request: HttpRequest, user: User, action: str, message: object) -> None:
+        audit.record(
+            actor=request.user if isinstance(request.user, User) else None,
+            action=action,
+            object_type="user",
+            object_id=user.pk,
+            now=timezone.now(),
+            detail={"username": user.username, "role": user.role, "is_active": user.is_active, "changes": message},
+        )
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Refuse: people stay for the audit log; switch them off instead."""

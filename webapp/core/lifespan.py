@@ -1,7 +1,6 @@
 """ASGI lifespan: the web process starts its relay before the first request and stops it after the last."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -22,8 +21,7 @@ async def run_lifespan(_scope: Message, receive: Receive, send: Send) -> None:
     await send({"type": "lifespan.startup.complete"})
     await receive()  # lifespan.shutdown
     task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    await asyncio.wait([task])  # how it ended was reported
     await send({"type": "lifespan.shutdown.complete"})
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from celery import Celery
 from django.conf import settings
 from django.db import transaction
-from kombu.exceptions import OperationalError
+from kombu.exceptions import ChannelError, OperationalError
 
 from webapp.core.errors import QueueUnavailableError
 
@@ -70,7 +70,7 @@ def send_task(name: str, *, queue: str, **kwargs: object) -> None:
 def _send_now(name: str, queue: str, kwargs: dict[str, object]) -> None:
     try:
         _get_producer().send_task(name, kwargs=kwargs, queue=queue, retry=True, retry_policy=_PUBLISH_RETRIES)
-    except OperationalError as error:
+    except (OperationalError, ChannelError, OSError) as error:  # the latter two are a full disk or a lost folder
         raise QueueUnavailableError(
             f"the change is stored, but the broker did not take {name}; it is tried again by the schedule", task=name
         ) from error

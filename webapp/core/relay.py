@@ -30,6 +30,8 @@ _RETRY_S: Final = 1.0  # after the database refused
 _BATCH: Final = 1000  # events of one reading
 _LOOK_BACK: Final = 1000  # ids below the newest one in which a transaction of before the start may still commit
 
+_DJANGO_ONLY: Final = frozenset({"cursor_factory", "context"})  # connection parameters that fit Django's cursors alone
+
 _EMITTERS_SQL: Final = """
     SELECT virtualtransaction FROM pg_locks
     WHERE locktype = 'advisory' AND classid = 0 AND objid = %s AND objsubid = 1 AND granted
@@ -65,8 +67,9 @@ class NotifyAlarm:
 
     async def wait(self) -> None:
         """Return at the first notification, or after the fallback interval."""
+        # Run to its end: a generator left half-way keeps the connection's lock until it is collected.
         async for _ in self._listener.notifies(timeout=_NOTIFY_TIMEOUT_S, stop_after=1):
-            return
+            pass
 
 
 def read_marks(after: int) -> list[EventMark]:
@@ -108,9 +111,9 @@ async def open_alarm() -> AsyncIterator[Alarm]:
     if connection.vendor != "postgresql":
         yield PollAlarm()
         return
-    keys = ("host", "port", "user", "password", "dbname")
-    parameters = {key: value for key, value in connection.get_connection_params().items() if key in keys}
-    async with await psycopg.AsyncConnection.connect(autocommit=True, **parameters) as listener:
+    parameters = connection.get_connection_params()
+    own = {key: value for key, value in parameters.items() if key not in _DJANGO_ONLY}
+    async with await psycopg.AsyncConnection.connect(autocommit=True, **own) as listener:
         await listener.execute(f"LISTEN {NOTIFY_CHANNEL}")
         yield NotifyAlarm(listener)
 
