@@ -34,12 +34,13 @@ logger = logging.getLogger(__name__)
 SOLVE_TASK: Final = "planning.solve"
 SOLVE_QUEUE: Final = "solve"
 # A working solver reports at every step; the longest silent one ends with the planner's time limit of 60 s.
-SOLVE_LEASE: Final = timedelta(seconds=180)
+SOLVE_LEASE: Final = timedelta(seconds=90)
 _MAX_ATTEMPTS: Final = 3  # workers that may die on one request before it counts as the cause
 _PROGRESS_INTERVAL_S: Final = 0.25  # browsers need no more, and every report is a transaction
 
+_QUEUED: Final = "queued"
 _PHASE_TEXTS: Final = {
-    "queued": "Waiting for a solver",
+    _QUEUED: "Waiting for a solver",
     "load": "Reading the market",
     "enumerate": "Listing configurations",
     "solve": "Solving",
@@ -78,7 +79,7 @@ def start_solve(*, actor: User | None, plan_request_id: int, now: datetime) -> P
         QueueUnavailableError: stored, but the broker does not answer; the sweep queues it later.
     """
     request = lock_plan_request(plan_request_id)
-    changes = {"solve_token": str(uuid4()), "progress": _make_progress("queued", 0.0, attempt=1)}
+    changes = {"solve_token": str(uuid4()), "progress": _make_progress(_QUEUED, 0.0, attempt=1)}
     move_locked(request, to=PlanState.SOLVING, actor=actor, now=now, changes=changes)
     _queue_solve(request)
     return request
@@ -261,7 +262,8 @@ def fail_solve(*, plan_request_id: int, solve_token: str, reason: str, now: date
 def sweep_solves(*, now: datetime) -> list[int]:
     """Queue again what no worker has worked on for a lease; return the ids looked at.
 
-    Each gets a new token, so that the old message and a worker that only seemed dead change nothing.
+    What a worker had begun gets a new token, so that a worker that only seemed dead changes nothing. What still waits
+    keeps its token: of several messages the first one counts, and waiting long is no fault of the request.
     """
     silent = PlanRequest.objects.filter(state=PlanState.SOLVING, updated_at__lte=now - SOLVE_LEASE)
     ids = list(silent.order_by("pk").values_list("pk", flat=True))
@@ -276,13 +278,15 @@ def _revive(plan_request_id: int, now: datetime) -> None:
     request = rows.filter(pk=plan_request_id, state=PlanState.SOLVING, updated_at__lte=now - SOLVE_LEASE).first()
     if request is None:
         return  # it lives after all
-    attempt = _get_attempt(request) + 1
+    attempt = _get_attempt(request)
+    if request.progress.get("phase") != _QUEUED:
+        attempt += 1
+        request.solve_token = str(uuid4())
     if attempt > _MAX_ATTEMPTS:
-        reason = f"Solving it ended {_MAX_ATTEMPTS} workers, or none was running; solve it again when one is."
+        reason = f"Solving it ended {_MAX_ATTEMPTS} workers; the log of the solver says how."
         move_locked(request, to=PlanState.FAILED, reason=reason, now=now, changes={"solve_token": ""})
         return
-    request.solve_token = str(uuid4())
-    request.progress = _make_progress("queued", 0.0, attempt=attempt)
+    request.progress = _make_progress(_QUEUED, 0.0, attempt=attempt)
     request.updated_at = now
     request.save(update_fields=["solve_token", "progress", "updated_at"])
     detail = {"attempt": attempt}

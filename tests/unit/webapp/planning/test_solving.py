@@ -303,65 +303,6 @@ class TestProgressReporter:
         assert Event.objects.filter(kind="progress").count() == 12
 
 
-class TestSweepSolves:
-    """`sweep_solves`..."""
-
-    def test_queues_a_silent_solve_again_under_a_new_token(
-        self, make_plan_request: MakePlanRequest, make_plan: MakePlan, sent: list[object], now: datetime
-    ) -> None:
-        request = make_plan_request(PlanState.SOLVING)
-        sent.clear()
-        later = now + solving.SOLVE_LEASE
-        assert services.sweep_solves(now=later) == [request.pk]
-        old_token = request.solve_token
-        request.refresh_from_db()
-        assert (request.state, request.updated_at, request.progress["attempt"]) == (PlanState.SOLVING, later, 2)
-        assert request.solve_token != old_token
-        kwargs = {"plan_request_id": request.pk, "solve_token": request.solve_token}
-        assert sent == [("planning.solve", "solve", kwargs)]
-        entry = AuditEntry.objects.get(action="plan-request.requeue")
-        assert (entry.object_id, entry.detail) == (str(request.pk), {"attempt": 2})
-        answer = RentalAnswer(plan=make_plan(), instance={})
-        assert _solve(request, lambda _r, _p: answer, later, token=old_token) is None
-        assert _solve(request, lambda _r, _p: answer, later) == PlanState.PRICED
-
-    def test_leaves_a_solve_that_shows_signs_of_life(
-        self, make_plan_request: MakePlanRequest, sent: list[object], now: datetime
-    ) -> None:
-        request = make_plan_request(PlanState.SOLVING)
-        sent.clear()
-        solving.record_progress(
-            plan_request_id=request.pk,
-            solve_token=request.solve_token,
-            phase="solve",
-            fraction=0.5,
-            now=now + timedelta(seconds=100),
-        )
-        assert services.sweep_solves(now=now + timedelta(seconds=279)) == []
-        assert services.sweep_solves(now=now + timedelta(seconds=280)) == [request.pk]
-        assert len(sent) == 1
-
-    @pytest.mark.parametrize("state", [state for state in PlanState if state != PlanState.SOLVING])
-    def test_leaves_every_other_state(
-        self, make_plan_request: MakePlanRequest, state: PlanState, sent: list[object], now: datetime
-    ) -> None:
-        request = make_plan_request()
-        PlanRequest.objects.filter(pk=request.pk).update(state=state)
-        assert services.sweep_solves(now=now + timedelta(days=1)) == []
-        assert sent == []
-
-    def test_gives_up_on_a_request_that_ends_every_worker(
-        self, make_plan_request: MakePlanRequest, sent: list[object], now: datetime
-    ) -> None:
-        request = make_plan_request(PlanState.SOLVING)
-        for attempt in (1, 2, 3):
-            services.sweep_solves(now=now + attempt * solving.SOLVE_LEASE)
-        request.refresh_from_db()
-        assert (request.state, request.solve_token) == (PlanState.FAILED, "")
-        assert request.state_reason.startswith("Solving it ended 3 workers")
-        assert len(sent) == 3
-
-
 class TestRace:
     """Two workers with the same message..."""
 
