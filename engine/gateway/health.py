@@ -40,7 +40,10 @@ def after_failure(health: ShardHealth, kind: FailureKind, *, now: float) -> Shar
     """Return the health after a failed attempt.
 
     A refused connection speaks for itself; other failures may be the request's own fault and only count in a row.
+    Requests that were under way when the shard was found bad say nothing new.
     """
+    if is_backing_off(health, now=now):
+        return health
     if kind is FailureKind.REFUSED:
         num_refusals, num_errors = health.num_refusals + 1, health.num_errors
     else:
