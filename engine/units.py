@@ -19,24 +19,9 @@ def gib_to_bytes(memory_gib: float) -> int:
     return round(memory_gib * GIB)
 
 
-def gb_to_bytes(memory_gb: float) -> int:
-    """Return bytes for a decimal GB figure, as data sheets print memory."""
-    return round(memory_gb * GB)
-
-
 def tflops_to_flop_per_s(tflops: float) -> float:
     """Return flop/s for a TFLOP/s figure."""
     return tflops * TERA
-
-
-def gbit_per_s_to_bytes_per_s(link_gbit_per_s: float) -> float:
-    """Return bytes/s for a decimal Gbit/s link."""
-    return link_gbit_per_s * GB / 8
-
-
-def ms_to_s(latency_ms: float) -> float:
-    """Return seconds for milliseconds."""
-    return latency_ms / 1000.0
 
 
 def usd_per_mtok(usd_per_hour: float, tokens_per_s: float) -> float:
