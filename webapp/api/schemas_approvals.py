@@ -11,7 +11,7 @@ class DecisionIn(Schema):
 
     model_config = ConfigDict(extra="forbid")
 
-    comment: Annotated[str, Field(max_length=1000)] = ""
+    comment: Annotated[str, Field(max_length=1000, pattern=r"^[^\x00]*$")] = ""
     plan_id: Annotated[StrictInt, Field(ge=1)] | None = None
 
 

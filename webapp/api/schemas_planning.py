@@ -13,9 +13,11 @@ from engine.domain.plan import PlannedReplica, PlannedStage, Prediction
 from webapp.planning.models import PlanState, ServedModel
 from webapp.planning.selectors import PlanView
 
-Slug = Annotated[str, Field(min_length=1, max_length=64)]
-Name = Annotated[str, Field(min_length=1, max_length=128)]
-Words = Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=100)]
+_STORABLE = r"^[^\x00]*$"  # PostgreSQL keeps no zero byte
+
+Slug = Annotated[str, Field(min_length=1, max_length=64, pattern=_STORABLE)]
+Name = Annotated[str, Field(min_length=1, max_length=128, pattern=_STORABLE)]
+Words = Annotated[list[Slug], Field(max_length=100)]
 Seconds = Annotated[float, Field(gt=0, le=86_400, strict=True)]
 
 
@@ -83,7 +85,7 @@ class PlanRequestIn(Schema):
 
     model_config = ConfigDict(extra="forbid")
 
-    deployment_name: Annotated[str, Field(min_length=1, max_length=48)]
+    deployment_name: Annotated[str, Field(min_length=1, max_length=48, pattern=_STORABLE)]
     objective: Literal["max_rate", "min_cost"]
     budget_usd_per_hour: Annotated[Decimal, Field(gt=0, le=1_000_000, max_digits=12, decimal_places=4)]
     model_slug: Slug
@@ -105,7 +107,7 @@ class PlanRequestQuery(Schema):
     model_config = ConfigDict(extra="forbid")
 
     state: PlanState | None = None
-    deployment_name: str = Field("", max_length=48)
+    deployment_name: str = Field("", max_length=48, pattern=_STORABLE)
     limit: int = Field(200, ge=1, le=1000)
 
 

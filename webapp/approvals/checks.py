@@ -3,12 +3,16 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Final
 
+from engine.errors import InvalidInputError
 from webapp.approvals.models import Policy
 from webapp.core.errors import ConflictError, ForbiddenError
 from webapp.core.models import User
 from webapp.core.permissions import APPROVALS_DECIDE, require
 from webapp.planning.models import Plan, PlanRequest, PlanState
+
+MAX_COMMENT: Final = 1000  # characters; a longer explanation belongs elsewhere
 
 
 class SelfApprovalError(ForbiddenError):
@@ -101,6 +105,18 @@ def check_may_decide(*, actor: User, request: PlanRequest) -> None:
             f"plan request {request.pk} is {label}, it does not wait for a decision",
             plan_request_id=request.pk,
             state=request.state,
+        )
+
+
+def check_comment(comment: str) -> None:
+    """Return when a comment can be kept.
+
+    Raises:
+        InvalidInputError: it is too long, or holds a zero byte.
+    """
+    if len(comment) > MAX_COMMENT or "\x00" in comment:
+        raise InvalidInputError(
+            "comment: is too long or cannot be stored", field="comment", remedy=f"give up to {MAX_COMMENT} characters"
         )
 
 

@@ -178,6 +178,7 @@ def reject(
 
 @transaction.atomic
 def _decide_as_person(*, actor: User, seen: SeenPlan, verdict: Verdict, comment: str, now: datetime) -> Decision:
+    checks.check_comment(comment)
     request = planning_services.lock_plan_request(seen.request_id)
     checks.check_may_decide(actor=actor, request=request)  # under the lock: of two at once, the second is refused
     checks.check_seen(seen, request=request)

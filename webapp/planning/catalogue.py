@@ -1,5 +1,6 @@
 """Models and workloads to plan with: presets, uploaded configurations, uploaded traces."""
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -64,6 +65,7 @@ def upload_model(*, actor: User, slug: str, name: str, config: Mapping[str, obje
     """
     _check_slug(slug)
     _check_name(name)
+    _check_storable(config)
     parse_model_config(config, model_id=slug, name=name)
     given = {"name": name, "config": dict(config), "created_by": actor, "created_at": now}
     row, is_new = ServedModel.objects.get_or_create(slug=slug, defaults=given)
@@ -121,10 +123,27 @@ def _check_slug(slug: str) -> None:
 
 
 def _check_name(name: str) -> None:
-    if not 1 <= len(name.strip()) <= _MAX_NAME:
+    if not (len(name.strip()) >= 1 and len(name) <= _MAX_NAME and name.isprintable()):
         raise InvalidInputError(
-            f"name: has {len(name)} characters", field="name", remedy=f"give 1 to {_MAX_NAME} characters"
+            "name: is empty, too long or not printable",
+            field="name",
+            remedy=f"give 1 to {_MAX_NAME} printable characters",
         )
+
+
+def _check_storable(config: Mapping[str, object]) -> None:
+    """Refuse what JSON readers of Python take, but no database keeps: NaN, half characters and zero bytes."""
+    try:
+        text = json.dumps(config, allow_nan=False, ensure_ascii=False)
+        text.encode()
+    except ValueError as error:
+        raise _refuse_config(str(error)) from error
+    if "\\u0000" in text:
+        raise _refuse_config("it holds a zero byte")
+
+
+def _refuse_config(message: str) -> InvalidInputError:
+    return InvalidInputError(f"config: {message}", field="config", remedy="give the model's config.json as published")
 
 
 def _check_num_classes(num_classes: int) -> None:

@@ -13,6 +13,7 @@ from django.db.models import ProtectedError
 
 from engine.domain.offer import Offer
 from engine.domain.plan import Plan
+from engine.errors import InvalidInputError
 from webapp.approvals import services
 from webapp.approvals.models import Decision, Policy, Verdict
 from webapp.core.errors import ForbiddenError, NotFoundError
@@ -284,6 +285,14 @@ class TestReject:
         with pytest.raises(services.SelfApprovalError):
             services.reject(actor=author, plan_request_id=awaiting.pk, now=now)
         assert Decision.objects.count() == 0
+
+    @pytest.mark.parametrize("comment", ["x" * 1001, "a\x00b"])
+    def test_refuses_a_comment_that_cannot_be_kept(
+        self, awaiting: PlanRequest, approver: User, comment: str, now: datetime
+    ) -> None:
+        with pytest.raises(InvalidInputError) as caught:
+            services.reject(actor=approver, plan_request_id=awaiting.pk, comment=comment, now=now)
+        assert (caught.value.field, Decision.objects.count()) == ("comment", 0)
 
     def test_works_on_a_plan_the_market_moved_away_from(
         self, awaiting: PlanRequest, approver: User, load_offer: LoadOffer, now: datetime

@@ -124,9 +124,20 @@ class TestUploadModel:
         assert ServedModel.objects.count() == 0
 
     @pytest.mark.parametrize(
-        ("field", "value"), [("slug", ""), ("slug", "Qwen"), ("slug", "a/b"), ("slug", "a" * 65), ("name", " ")]
+        ("field", "value"),
+        [
+            ("slug", ""),
+            ("slug", "Qwen"),
+            ("slug", "a/b"),
+            ("slug", "a" * 65),
+            ("name", " "),
+            ("name", "a\x00b"),
+            ("config", {**_CONFIG, "rope_theta": float("nan")}),
+            ("config", {**_CONFIG, "note": "\x00"}),
+            ("config", {**_CONFIG, "note": "\ud800"}),
+        ],
     )
-    def test_names_the_field_that_cannot_be_used(self, upload_model: UploadModel, field: str, value: str) -> None:
+    def test_names_the_field_that_cannot_be_used(self, upload_model: UploadModel, field: str, value: object) -> None:
         with pytest.raises(InvalidInputError) as caught:
             upload_model(**{field: value})
         assert caught.value.field == field
