@@ -19,6 +19,9 @@ _CLASS_BY_WIDGET: Final = (
 )
 
 
+_FILE: Final = "file"
+
+
 class ConsoleForm(forms.Form):
     """A form in the console's look that can show what a service refused beside the field."""
 
@@ -33,8 +36,10 @@ class ConsoleForm(forms.Form):
                 field.widget.attrs["class"] = f"{css} {field.widget.attrs.get('class', '')}".strip()
 
     def add_refusal(self, error: InvalidInputError) -> None:
-        """Show what a service refused: beside its field where the page has it, else above the form."""
+        """Show what a service refused beside its field; what is wrong inside a file stands beside the file."""
         name = self.names.get(error.field, error.field)
+        if name not in self.fields and _FILE in self.fields:
+            name = _FILE
         if name in self.fields:
             self.add_error(name, describe_refusal(error))
         else:
@@ -81,8 +86,6 @@ class OfferImportForm(ConsoleForm):
 class ModelUploadForm(ConsoleForm):
     """A model to plan with."""
 
-    names = {"config": "file"}
-
     slug = forms.CharField(label="Identity", max_length=64, help_text="Small letters, digits, dots and dashes.")
     name = forms.CharField(label="Name", max_length=128, help_text="As served, e.g. the repository’s name.")
     file = forms.FileField(
@@ -94,8 +97,6 @@ class ModelUploadForm(ConsoleForm):
 
 class WorkloadUploadForm(ConsoleForm):
     """A trace to plan with."""
-
-    names = {"csv_text": "file", "trace": "file"}
 
     slug = forms.CharField(label="Identity", max_length=64, help_text="Small letters, digits, dots and dashes.")
     name = forms.CharField(label="Name", max_length=128)
