@@ -8,7 +8,13 @@ from typing import Final
 from engine.domain.plan import Baseline, Objective
 from engine.planners.baselines.single_type import RestrictedResult, find_best_single_type
 from engine.planners.baselines.uniform import UniformCandidate, find_best_uniform
-from engine.planners.rental.evaluate import CHECK_TOLERANCE, evaluate_rate, spread_by_speed, spread_round_robin
+from engine.planners.rental.evaluate import (
+    CHECK_TOLERANCE,
+    evaluate_rate,
+    find_largest_spot_share,
+    spread_by_speed,
+    spread_round_robin,
+)
 from engine.planners.rental.instance import Assignment, InstanceConfiguration, RentalInstance
 from engine.planners.rental.options import SolveOptions
 from engine.planners.rental.prices import price_rows
@@ -23,6 +29,7 @@ UNIFORM_UNLIMITED: Final = "best single configuration, unlimited stock"
 SPREAD_BY_SPEED: Final = "same machines, requests spread by speed"
 ROUND_ROBIN: Final = "same machines, round robin"
 _UNLIMITED_UNITS: Final = 10**6
+_BREAKS_CAP: Final = "puts more on spot machines than allowed"
 _STOPPED: Final = "stopped by the time limit"
 
 
@@ -154,10 +161,11 @@ def _compare_shares(
     sets_per_s = evaluate_rate(instance, assignment.copies, shares, max_load=1.0 if is_rate else options.max_load)
     carries_all = sets_per_s >= 1.0 - CHECK_TOLERANCE
     sets_per_s = 1.0 if carries_all and not is_rate else sets_per_s
+    keeps_cap = find_largest_spot_share(instance, shares) <= options.spot_max_share + CHECK_TOLERANCE
     return Baseline(
         name=name,
-        detail="the plan's machines",
+        detail="the plan's machines" if keeps_cap else f"the plan's machines; {_BREAKS_CAP}",
         requests_per_s=sets_per_s * instance.total_demand,
         usd_per_hour=assignment.usd_per_hour,
-        is_feasible=sets_per_s > 0.0 if is_rate else carries_all,
+        is_feasible=keeps_cap and (sets_per_s > 0.0 if is_rate else carries_all),
     )

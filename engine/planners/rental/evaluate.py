@@ -110,16 +110,26 @@ def check_assignment(instance: RentalInstance, assignment: Assignment, *, spot_m
 
 
 def _check_configurations(instance: RentalInstance, assignment: Assignment, *, spot_max_share: float) -> None:
-    on_spot: dict[str, float] = {}
     for item in instance.configurations:
         count = assignment.copies.get(item.id, 0)
         limit = math.inf if item.max_copies is None else item.max_copies
         _check(0 <= count <= limit, f"copies:{item.id}", count)
-        if item.is_spot:
-            for class_id, share in assignment.shares.get(item.id, {}).items():
-                on_spot[class_id] = on_spot.get(class_id, 0.0) + share
-    for class_id, share in on_spot.items():
+    for class_id, share in _sum_spot_shares(instance, assignment.shares).items():
         _check(share <= spot_max_share + CHECK_TOLERANCE, f"spot:{class_id}", share)
+
+
+def find_largest_spot_share(instance: RentalInstance, shares: Mapping[str, Mapping[str, float]]) -> float:
+    """Return the largest part of a class that spot copies serve, 0..1."""
+    return max(_sum_spot_shares(instance, shares).values(), default=0.0)
+
+
+def _sum_spot_shares(instance: RentalInstance, shares: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    on_spot: dict[str, float] = {}
+    for item in instance.configurations:
+        if item.is_spot:
+            for class_id, share in shares.get(item.id, {}).items():
+                on_spot[class_id] = on_spot.get(class_id, 0.0) + share
+    return on_spot
 
 
 def _check(holds: bool, row: str, value: float) -> None:

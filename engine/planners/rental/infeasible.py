@@ -44,7 +44,7 @@ def list_infeasible_reasons(
     if unserved or spot_only:
         return (
             *(_to_class_reason(class_id) for class_id in unserved),
-            *(_to_spot_reason(class_id, options) for class_id in spot_only),
+            *_list_spot_reasons(instance, options, spot_only),
         )
     reasons: list[InfeasibleReason] = []
     smallest = find_smallest_budget(instance, options, watch=watch)
@@ -81,10 +81,22 @@ def _list_serving(instance: RentalInstance, demanded: InstanceClass) -> list[Ins
     ]
 
 
-def _to_spot_reason(class_id: str, options: SolveOptions) -> InfeasibleReason:
+def _list_spot_reasons(
+    instance: RentalInstance, options: SolveOptions, class_ids: tuple[str, ...]
+) -> list[InfeasibleReason]:
     share = options.spot_max_share
-    text = f"only spot machines serve class {class_id}, and they may carry at most {100.0 * share:g} % of it"
-    return InfeasibleReason(kind="class", subject=class_id, value=share, text=text)
+    if len(class_ids) == len(instance.demanded):
+        text = f"only spot machines can serve this, and they may carry at most {100.0 * share:g} % of every class"
+        return [InfeasibleReason(kind="class", subject="", value=share, text=text)]
+    return [
+        InfeasibleReason(
+            kind="class",
+            subject=class_id,
+            value=share,
+            text=f"only spot machines serve class {class_id}, and they may carry at most {100.0 * share:g} % of it",
+        )
+        for class_id in class_ids
+    ]
 
 
 def _to_class_reason(class_id: str) -> InfeasibleReason:
@@ -172,7 +184,8 @@ def _list_stock_reasons(instance: RentalInstance, options: SolveOptions, watch: 
         return []
     reasons = []
     for pool_id, units in missing.units.items():
-        text = f"{units} more of {pool_id} would make it feasible, at {missing.usd_per_hour:.2f} USD/h in all"
+        others = ", with the other missing machines," if len(missing.units) > 1 else ""
+        text = f"{units} more of {pool_id}{others} would make it feasible, at {missing.usd_per_hour:.2f} USD/h in all"
         reasons.append(InfeasibleReason(kind="stock", subject=pool_id, value=float(units), text=text))
     return reasons
 

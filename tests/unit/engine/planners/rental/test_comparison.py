@@ -101,6 +101,13 @@ class TestListBaselines:
         whole = compare(define_worked_example(copies=spot), replace(EXACT, spot_max_share=1.0))
         assert whole[UNIFORM].detail == "c4"
 
+    def test_mark_simple_shares_that_break_the_spot_cap(self) -> None:
+        copies = tuple(replace(item, is_spot=item.id == "c4") for item in WORKED_COPIES)
+        instance = define_worked_example(copies=copies, budget=12.0, stock={"t1": 2, "t2": 2, "t3": 0})
+        baseline = compare(instance)[SPREAD_BY_SPEED]
+        assert not baseline.is_feasible
+        assert baseline.detail == "the plan's machines; puts more on spot machines than allowed"
+
     def test_are_infeasible_with_nothing_to_rent(self) -> None:
         baselines = compare(define_worked_example(budget=1.0))
         assert set(baselines) == {SINGLE_TYPE, SINGLE_TYPE_UNLIMITED, UNIFORM, UNIFORM_UNLIMITED}

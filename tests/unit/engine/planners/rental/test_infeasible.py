@@ -124,6 +124,23 @@ class TestListInfeasibleReasons:
         assert reasons[0].text == "only spot machines serve class w2, and they may carry at most 50 % of it"
         assert list_spot_only_classes(instance, replace(EXACT, spot_max_share=1.0)) == ()
 
+    def test_says_once_that_everything_is_spot(self) -> None:
+        copies = tuple(replace(item, is_spot=True) for item in WORKED_COPIES)
+        reasons = list_infeasible_reasons(define_worked_example(copies=copies), EXACT, watch=make_watch())
+        assert [(reason.kind, reason.subject, reason.value) for reason in reasons] == [("class", "", 0.5)]
+        assert reasons[0].text == "only spot machines can serve this, and they may carry at most 50 % of every class"
+
+    def test_counts_missing_stock_of_several_pools(self) -> None:
+        instance = define_worked_example(stock={"t1": 0, "t2": 0, "t3": 0}, copies=HALVES[:2])
+        reasons = list_infeasible_reasons(instance, EXACT, watch=make_watch())
+        assert [(reason.kind, reason.subject, reason.value) for reason in reasons] == [
+            ("stock", "t1", 1.0),
+            ("stock", "t2", 1.0),
+        ]
+        assert reasons[0].text == (
+            "1 more of t1, with the other missing machines, would make it feasible, at 4.00 USD/h in all"
+        )
+
     def test_explains_an_empty_market_by_missing_stock(self) -> None:
         kinds = [kind for kind, _, _ in list_reasons(define_worked_example(stock={"t1": 0, "t2": 0, "t3": 0}))]
         assert kinds == ["stock"]
