@@ -78,10 +78,7 @@ def _check_plan(request: PlanRequest, access: Access) -> Plan:
 @transaction.atomic
 def _fail(plan_request_id: int, *, reason: str, now: datetime) -> Deployment | None:
     _LOG.warning("plan request %d cannot be applied: %s", plan_request_id, reason)
-    request = plan_services.lock_plan_request(plan_request_id)
-    if request.state != PlanState.APPROVED:
-        return None  # decided meanwhile
-    deployment = _lock_or_create(request, now, state=DeploymentState.APPLYING)
+    deployment, request = _lock_both(plan_request_id, now)
     plan_services.move(plan_request_id=plan_request_id, to=PlanState.FAILED, reason=reason, now=now)
     is_running = deployment.plan_request_id != plan_request_id and wanting.is_wanted(deployment)
     if is_running or deployment.state == DeploymentState.STOPPING:
@@ -92,11 +89,8 @@ def _fail(plan_request_id: int, *, reason: str, now: datetime) -> Deployment | N
 
 
 @transaction.atomic
-def _take_over(plan_request_id: int, plan: Plan, now: datetime) -> Deployment | None:
-    request = plan_services.lock_plan_request(plan_request_id)
-    if request.state != PlanState.APPROVED:
-        return None  # handed over meanwhile
-    deployment = _lock_or_create(request, now, state=DeploymentState.APPLYING)
+def _take_over(plan_request_id: int, plan: Plan, now: datetime) -> Deployment:
+    deployment, request = _lock_both(plan_request_id, now)
     if deployment.plan_request_id != plan_request_id:
         standing.end_plan(deployment, to=PlanState.SUPERSEDED, reason=f"by plan request {plan_request_id}", now=now)
     _point_to(deployment, request, now)
@@ -107,11 +101,24 @@ def _take_over(plan_request_id: int, plan: Plan, now: datetime) -> Deployment | 
     return deployment
 
 
-def _lock_or_create(request: PlanRequest, now: datetime, *, state: DeploymentState) -> Deployment:
+def _lock_both(plan_request_id: int, now: datetime) -> tuple[Deployment, PlanRequest]:
+    """Return deployment and plan request, locked in the order in which the reconcile loop locks them.
+
+    Raises:
+        NotApprovedError: someone handed the plan over, or took it back, in the meantime.
+    """
+    deployment = _lock_or_create(plan_selectors.get_plan_request(pk=plan_request_id), now)
+    request = plan_services.lock_plan_request(plan_request_id)
+    if request.state != PlanState.APPROVED:
+        raise NotApprovedError(f"plan request {plan_request_id} was {request.get_state_display().lower()} meanwhile")
+    return deployment, request
+
+
+def _lock_or_create(request: PlanRequest, now: datetime) -> Deployment:
     deployment, _ = Deployment.objects.get_or_create(
         name=request.deployment_name,
         defaults={
-            "state": state,
+            "state": DeploymentState.APPLYING,
             "plan_request": request,
             "budget_usd_per_hour": request.budget_usd_per_hour,
             "created_at": now,

@@ -142,11 +142,14 @@ def _refuse(job: _Job, error: RefusedError) -> None:
 
 
 def _look(job: _Job) -> _View:
-    sightings = {
-        machine.pk: look_at_machine(machine, recording.list_shards(machine), job.access)
-        for machine in _list_machines(job.deployment_id)
-        if machine.state != MachineState.RESERVED
-    }
+    sightings: dict[int, Sighting] = {}
+    renewed_at = job.clock()
+    for machine in _list_machines(job.deployment_id):
+        if job.clock() - renewed_at > lease.LEASE / 3:  # agents that hang take their time
+            job.renew()
+            renewed_at = job.clock()
+        if machine.state != MachineState.RESERVED:
+            sightings[machine.pk] = look_at_machine(machine, recording.list_shards(machine), job.access)
     return _record(job, sightings)
 
 

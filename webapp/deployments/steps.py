@@ -152,7 +152,7 @@ def _write_shard(machine: Machine, shard: DesiredShard, now: datetime) -> None:
     spec = shard.spec.model_dump(mode="json")
     row = Shard.objects.select_related("deployment").filter(shard_id=shard.spec.shard_id).first()
     if row is None:
-        Shard.objects.create(
+        row = Shard.objects.create(
             deployment=machine.deployment,
             machine=machine,
             shard_id=shard.spec.shard_id,
@@ -162,6 +162,7 @@ def _write_shard(machine: Machine, shard: DesiredShard, now: datetime) -> None:
             weights=dict(shard.weights),
             updated_at=now,
         )
+        transitions.report_shard(row, now=now)
         return
     is_same = row.spec == spec and row.state not in {ShardState.STOPPING, ShardState.STOPPED}
     state = ShardState(row.state) if is_same else ShardState.PENDING

@@ -138,5 +138,10 @@ def change_shard(row: Shard, *, now: datetime, state: ShardState, **fields: obje
         changed.append("updated_at")
     row.save(update_fields=changed)
     if row.state != before:
-        payload = {"shard_id": row.shard_id, "state": row.state}
-        events.emit(topic=define_topic(row.deployment.name), kind="shard", payload=payload, now=now)
+        report_shard(row, now=now)
+
+
+def report_shard(row: Shard, *, now: datetime) -> None:
+    """Write the event of a shard that is new or has just changed its state."""
+    payload = {"shard_id": row.shard_id, "state": row.state}
+    events.emit(topic=define_topic(row.deployment.name), kind="shard", payload=payload, now=now)

@@ -80,7 +80,14 @@ class TestMakingAPlanReal:
         states = Event.objects.filter(topic="deployments", kind="state").values_list("payload", flat=True)
         assert list(states) == [{"name": "chat", "state": "live"}]
         shards = Event.objects.filter(topic="deployment:chat", kind="shard").order_by("pk")
-        assert [row.payload["state"] for row in shards] == ["starting", "starting", "ready", "ready"]
+        assert [row.payload["state"] for row in shards] == [
+            "pending",
+            "pending",
+            "starting",
+            "starting",
+            "ready",
+            "ready",
+        ]
         moves = AuditEntry.objects.filter(action="machine.move", object_id=str(world.list_held(deployment)[0].token))
         assert [row.detail["to"] for row in moves.order_by("pk")] == ["reserved", "starting", "ready"]
 
