@@ -7,8 +7,11 @@ With b requests in service, p = prefill time, t(b) = decode step at batch b and 
     TTFT(b) = p + t(b) / 2 + q p / (2 (1 - q)), q = X p   s, mean
     E2E(b)  = TTFT + (n_out - 1) TPOT
 
-All three latencies rise with b, so that bisection finds the largest b. A class with one output token has no
-decode: its load q is bounded instead, because X(b) p would be 1 and its queue endless.
+All three latencies rise with b, so that bisection finds the largest b; a pipeline that splits b unevenly makes ripples
+of a few percent, and then the point found keeps the bounds but may not be the very largest.
+
+A class with one output token has no decode: its load q is bounded instead, because X(b) p would be 1 and its queue
+endless.
 
 Source: specification of the rental planner, section 3.
 """

@@ -7,11 +7,14 @@ from dataclasses import replace
 import pytest
 
 from engine.domain.plan import Objective, SolveStatus
+from engine.planners.rental import solve as solve_module
+from engine.planners.rental import solver
 from engine.planners.rental.evaluate import evaluate_rate, sum_units, sum_usd_per_hour
 from engine.planners.rental.instance import InstanceClass, RentalInstance
+from engine.planners.rental.model import RentalModel
 from engine.planners.rental.options import SolveOptions
 from engine.planners.rental.solve import assign_classes, round_copies, solve_instance
-from engine.planners.rental.solver import Stopwatch
+from engine.planners.rental.solver import Outcome, OutcomeKind, Stopwatch
 from tests.support.rental_instances import EXACT, WORKED_COPIES, define_copy, define_worked_example, solve, still_clock
 from tests.support.rental_oracle import find_best_makespan_s, find_makespan_s, list_copies
 
@@ -322,6 +325,37 @@ class TestStatus:
         watch = Stopwatch(clock=still_clock, limit_s=0.0)
         solution = solve_instance(define_worked_example(), EXACT, clock=still_clock, stopwatch=watch)
         assert solution.status is SolveStatus.NO_SOLUTION
+
+    @pytest.mark.parametrize("objective", list(Objective))
+    def test_is_feasible_when_a_limit_ends_the_solve_with_a_plan(
+        self, objective: Objective, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As if the limit had come after the first plan: its bound is 5 % away."""
+
+        def stop_early(rental: RentalModel, options: SolveOptions, *, time_limit_s: float) -> Outcome:
+            outcome = solver.run_model(rental, options, time_limit_s=time_limit_s)
+            if all(copies.lower_bound == copies.upper_bound for copies in rental.copies.values()):
+                return outcome  # copies fixed: the last linear program, which no limit stops
+            better = 1.05 if objective is Objective.MAX_RATE else 0.95
+            return replace(outcome, kind=OutcomeKind.LIMIT_WITH_PLAN, bound=outcome.objective * better)
+
+        monkeypatch.setattr(solve_module, "run_model", stop_early)
+        solution = solve(define_worked_example(objective=objective, demand=(2.0, 0.5)))
+        assert solution.status is SolveStatus.FEASIBLE
+        assert solution.gap == pytest.approx(0.05, rel=0.01)
+        assert solution.assignment is not None
+
+    def test_is_feasible_when_the_gap_is_not_proven(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whatever the solver calls optimal: a gap above the wanted one is no proof."""
+
+        def claim(rental: RentalModel, options: SolveOptions, *, time_limit_s: float) -> Outcome:
+            outcome = solver.run_model(rental, options, time_limit_s=time_limit_s)
+            return replace(outcome, bound=outcome.bound * 1.01)
+
+        monkeypatch.setattr(solve_module, "run_model", claim)
+        solution = solve(define_worked_example())
+        assert solution.status is SolveStatus.FEASIBLE
+        assert solution.gap == pytest.approx(0.01, rel=0.01)
 
     def test_keeps_the_plan_when_the_time_for_ties_is_over(self) -> None:
         ticks = iter([0.0, 0.0, 0.0, 0.0, 0.0, *[100.0] * 20])
