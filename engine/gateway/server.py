@@ -48,7 +48,7 @@ class GatewayOptions:
     state_dir: Path
     token: str = field(repr=False)
     pull_interval_s: float = 1.0
-    connect_s: float = 2.0
+    connect_s: float = 3.0
     silence_s: float = 600.0
     drain_s: float = 20.0
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES

@@ -107,11 +107,12 @@ class StreamReader:
 
     def _take_usage(self, data: bytes) -> bool:
         document = parse_json(data)
-        self.usage = find_usage(document) or self.usage
-        if isinstance(document, Mapping) and document.get("choices"):
-            self._count(data)
-            return True
-        return not self._hides_usage
+        found = find_usage(document)
+        self.usage = found or self.usage
+        if found is not None and isinstance(document, Mapping) and document.get("choices") == []:
+            return not self._hides_usage
+        self._count(data)
+        return True
 
     def _count(self, data: bytes) -> None:
         if any(mark in data for mark in _EMPTY_CHOICES):

@@ -104,9 +104,11 @@ class TestStreamReader:
         passed, reader = read([stream])
         assert (passed, reader.num_pieces) == (stream, 1)
 
-    def test_passes_what_is_no_json(self) -> None:
-        stream = b'data: nonsense "usage":{\n\n'
-        assert read([stream])[0] == stream
+    @pytest.mark.parametrize(
+        "data", ['nonsense "usage":{', '{"usage":{"prompt_tokens":1}}', '{"choices":[],"usage":{"a":']
+    )
+    def test_passes_what_it_does_not_understand(self, data: str) -> None:
+        assert read([event(data)], hides_usage=True)[0] == event(data)
 
 
 class TestFindUsage:
