@@ -6,8 +6,9 @@ explains infeasibility.
 Source: specification of the rental planner, section 2, steps 5 to 7.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Final
 
 from engine.planners.rental.instance import InstanceConfiguration, RentalInstance
@@ -81,13 +82,18 @@ def drop_dominated(
         groups.setdefault(frozenset(item.units), []).append(index)
     kept: list[InstanceConfiguration] = []
     for index, item in enumerate(items):
-        pools = frozenset(item.units)
-        rivals = (other for key, members in groups.items() if key <= pools for other in members if other != index)
+        rivals = (other for key in _list_subsets(item) for other in groups.get(key, ()) if other != index)
         if not any(
             _dominates(instance, items[other], item, has_limits=has_limits, is_first=other < index) for other in rivals
         ):
             kept.append(item)
     return kept
+
+
+def _list_subsets(item: InstanceConfiguration) -> Iterator[frozenset[str]]:
+    """Yield the sets of pools that a rival may draw on: a copy takes units of one pool, or of a few."""
+    for size in range(1, len(item.units) + 1):
+        yield from map(frozenset, combinations(item.units, size))
 
 
 def _dominates(
