@@ -1,4 +1,4 @@
-"""Samples every two seconds, their roll-up per minute, and how far each gateway was read."""
+"""Samples every two seconds, their roll-ups, and how far each gateway was read."""
 
 from django.db import models
 
@@ -13,7 +13,7 @@ class DeploymentSample(models.Model):
 
     deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="samples")
     sampled_at = models.DateTimeField()
-    interval_s = models.FloatField()  # 2: raw sample; 60: roll-up
+    interval_s = models.FloatField()  # 2: raw sample; 60 and 3600: roll-ups
     num_requests = models.PositiveIntegerField()  # finished in any way, but for mistakes of callers
     num_failed = models.PositiveIntegerField()
     num_cancelled = models.PositiveIntegerField()  # the client went away
@@ -39,12 +39,12 @@ class DeploymentSample(models.Model):
 
 
 class ShardSample(models.Model):
-    """What vLLM's /metrics said of one shard; a roll-up holds the mean of the minute."""
+    """What vLLM's /metrics said of one shard; a roll-up holds means."""
 
     deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="shard_samples")
     shard_id = models.CharField(max_length=64)
     sampled_at = models.DateTimeField()
-    interval_s = models.FloatField()  # 2: raw sample; 60: roll-up
+    interval_s = models.FloatField()  # 2: raw sample; 60 and 3600: roll-ups
     num_running = models.FloatField()
     num_waiting = models.FloatField()
     kv_cache_usage_ratio = models.FloatField()

@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from webapp.core.errors import NotFoundError
-from webapp.deployments.models import Deployment, DeploymentState
+from webapp.deployments.models import Deployment, DeploymentState, Shard, ShardState
 from webapp.telemetry import rollup
 from webapp.telemetry.models import DeploymentSample, GatewayCursor, ShardSample
 from webapp.telemetry.points import (
     COUNT_FIELDS,
+    HOUR_INTERVAL_S,
     LATENCY_FIELDS,
     MINUTE_INTERVAL_S,
     RATE_WINDOW_S,
@@ -21,14 +22,13 @@ from webapp.telemetry.points import (
     Rates,
     ShardPoint,
     define_payload,
-    row_to_point,
-    row_to_shard_point,
+    list_points,
+    list_shard_points,
 )
 
-_LONGEST_RAW: Final = timedelta(hours=1)  # longer windows are drawn from minutes
-_MAX_POINTS: Final = 1800  # of one line: what an hour of raw samples has
-_MAX_SHARD_ROWS: Final = 12_000  # of all shards of one answer
-_MIN_SHARD_POINTS: Final = 30
+_INTERVALS_S: Final = (RAW_INTERVAL_S, MINUTE_INTERVAL_S, HOUR_INTERVAL_S)
+_MAX_POINTS: Final = 1800  # of one line: an hour of raw samples, 30 hours of minutes
+_MAX_SHARD_ROWS: Final = 6_000  # of all shards of one answer
 _STALE: Final = timedelta(seconds=30)  # shards not seen for longer are no part of the latest state
 _RATE_FIELDS: Final = ("requests_per_s", "output_tokens_per_s", "prompt_tokens_per_s")
 _WATCHED: Final = (DeploymentState.APPLYING, DeploymentState.LIVE, DeploymentState.DEGRADED, DeploymentState.STOPPING)
@@ -72,7 +72,7 @@ def list_deployment_samples(
     rows = DeploymentSample.objects.filter(
         deployment__name=deployment_name, interval_s=interval_s, sampled_at__gt=since, sampled_at__lte=until
     )
-    return [row_to_point(row) for row in rows.order_by("sampled_at")]
+    return list_points(rows)
 
 
 def list_shard_samples(
@@ -82,7 +82,7 @@ def list_shard_samples(
     rows = ShardSample.objects.filter(
         deployment__name=deployment_name, interval_s=interval_s, sampled_at__gt=since, sampled_at__lte=until
     )
-    return [row_to_shard_point(row) for row in rows.order_by("sampled_at", "shard_id")]
+    return list_shard_points(rows)
 
 
 def get_latest(*, deployment_name: str, now: datetime) -> Mapping[str, object] | None:
@@ -118,28 +118,21 @@ def build_series(*, deployment_name: str, window_s: float, now: datetime) -> dic
     """
     if not Deployment.objects.filter(name=deployment_name).exists():
         raise NotFoundError(f"there is no deployment {deployment_name!r}", field="name")
-    window = timedelta(seconds=window_s)
-    interval_s = RAW_INTERVAL_S if window <= _LONGEST_RAW else MINUTE_INTERVAL_S
-    shown_s = interval_s * max(1, math.ceil(window_s / interval_s / _MAX_POINTS))
-    since = now - window
+    since = now - timedelta(seconds=window_s)
+    interval_s = next((one for one in _INTERVALS_S if window_s <= one * _MAX_POINTS), HOUR_INTERVAL_S)
     return {
         "deployment": deployment_name,
         "since": since.isoformat(),
         "until": now.isoformat(),
-        "interval_s": shown_s,
-        **_build_columns(deployment_name, since=since, until=now, interval_s=interval_s, shown_s=shown_s),
+        "interval_s": interval_s,
+        **_build_columns(deployment_name, since=since, until=now, interval_s=interval_s),
         "shards": _build_shard_columns(deployment_name, since=since, until=now, interval_s=interval_s),
     }
 
 
-def _build_columns(
-    deployment_name: str, *, since: datetime, until: datetime, interval_s: float, shown_s: float
-) -> dict[str, object]:
+def _build_columns(deployment_name: str, *, since: datetime, until: datetime, interval_s: float) -> dict[str, object]:
     earlier = since - timedelta(seconds=RATE_WINDOW_S)  # the first point shown has rates over what came before it
     points = list_deployment_samples(deployment_name=deployment_name, since=earlier, until=until, interval_s=interval_s)
-    if shown_s != interval_s:
-        groups = rollup.group_by_interval(points, shown_s)
-        points = [rollup.combine(group, sampled_at=end, interval_s=shown_s) for end, group in groups.items()]
     shown = [point for point in points if point.sampled_at > since]
     rates = _list_rates(points)[len(points) - len(shown) :]
     return {
@@ -162,18 +155,31 @@ def _build_shard_columns(
     deployment_name: str, *, since: datetime, until: datetime, interval_s: float
 ) -> dict[str, dict[str, list[object]]]:
     """Return columns per shard; where they would be too many, every n-th instant of the grid is left."""
+    instants = _list_grid(since=since, until=until, interval_s=interval_s)
+    num_points = max(1, _MAX_SHARD_ROWS // _count_shards(deployment_name))
+    stride = math.ceil(len(instants) / num_points)
     samples = ShardSample.objects.filter(
         deployment__name=deployment_name, interval_s=interval_s, sampled_at__gt=since, sampled_at__lte=until
     )
-    num_shards = samples.order_by().values("shard_id").distinct().count()
-    instants = list(samples.order_by("sampled_at").values_list("sampled_at", flat=True).distinct())
-    num_points = min(_MAX_POINTS, max(_MIN_SHARD_POINTS, _MAX_SHARD_ROWS // max(1, num_shards)))
-    stride = max(1, math.ceil(len(instants) / num_points))
-    kept = samples if stride == 1 else samples.filter(sampled_at__in=instants[::-1][::stride])
+    if stride > 1:
+        samples = samples.filter(sampled_at__in=instants[::-1][::stride])
     columns: dict[str, dict[str, list[object]]] = {}
-    for row in kept.order_by("sampled_at"):
-        shard = columns.setdefault(row.shard_id, {field: [] for field in ("sampled_at", *SHARD_FIELDS)})
-        shard["sampled_at"].append(row.sampled_at.isoformat())
-        for field in SHARD_FIELDS:
-            shard[field].append(getattr(row, field))
+    for shard_id, *values in samples.order_by("sampled_at").values_list("shard_id", "sampled_at", *SHARD_FIELDS):
+        shard = columns.setdefault(shard_id, {field: [] for field in ("sampled_at", *SHARD_FIELDS)})
+        shard["sampled_at"].append(values[0].isoformat())
+        for field, value in zip(SHARD_FIELDS, values[1:], strict=True):
+            shard[field].append(value)
     return dict(sorted(columns.items()))
+
+
+def _list_grid(*, since: datetime, until: datetime, interval_s: float) -> list[datetime]:
+    """Return the ends of all intervals with since < end <= until."""
+    step = timedelta(seconds=interval_s)
+    first = rollup.find_interval_end(since + timedelta(microseconds=1), interval_s)
+    return [first + number * step for number in range(max(0, math.floor((until - first) / step) + 1))]
+
+
+def _count_shards(deployment_name: str) -> int:
+    """Return how many shards there are to draw, at least 1: those that run, or else those that did."""
+    rows = Shard.objects.filter(deployment__name=deployment_name)
+    return rows.exclude(state=ShardState.STOPPED).count() or rows.count() or 1

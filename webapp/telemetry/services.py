@@ -8,10 +8,12 @@ from typing import Final
 from django.db import models, transaction
 
 from webapp.core import events
+from webapp.deployments.models import Deployment
 from webapp.telemetry import rollup
 from webapp.telemetry.errors import CursorMovedError
 from webapp.telemetry.models import DeploymentSample, GatewayCursor, ShardSample
 from webapp.telemetry.points import (
+    HOUR_INTERVAL_S,
     LATENCY_FIELDS,
     MINUTE_INTERVAL_S,
     RAW_INTERVAL_S,
@@ -19,16 +21,14 @@ from webapp.telemetry.points import (
     Rates,
     ShardPoint,
     define_payload,
+    list_points,
+    list_shard_points,
     point_to_row,
-    row_to_point,
-    row_to_shard_point,
     shard_point_to_row,
 )
 
 RAW_RETENTION: Final = timedelta(hours=6)
-MINUTE_RETENTION: Final = timedelta(days=30)
-# A collector that was away writes intervals of the past when it is back: minutes this young are summed up again.
-_REDO: Final = timedelta(minutes=10)
+ROLL_UP_RETENTION: Final = timedelta(days=30)
 _BATCH: Final = 500  # rows of one INSERT; SQLite bounds the variables of a statement
 _DELETE_BATCH: Final = 5_000  # keeps SQLite's write lock short
 
@@ -37,6 +37,36 @@ _COUNTED: Final = [
     *LATENCY_FIELDS,
 ]  # fmt: skip
 _MEANS: Final = ["num_running", "num_waiting", "kv_cache_usage_ratio", "output_tokens_per_s", "prompt_tokens_per_s"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollUpLevel:
+    """From which intervals longer ones are made.
+
+    Attributes:
+        redo: intervals this young are made again: a collector that was away writes into the past when it is back.
+    """
+
+    interval_s: float
+    source_interval_s: float
+    source_retention: timedelta
+    redo: timedelta
+
+
+LEVELS: Final = (
+    RollUpLevel(
+        interval_s=MINUTE_INTERVAL_S,
+        source_interval_s=RAW_INTERVAL_S,
+        source_retention=RAW_RETENTION,
+        redo=timedelta(minutes=10),
+    ),
+    RollUpLevel(
+        interval_s=HOUR_INTERVAL_S,
+        source_interval_s=MINUTE_INTERVAL_S,
+        source_retention=ROLL_UP_RETENTION,
+        redo=timedelta(hours=1),
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,31 +145,35 @@ def record_shard_samples(*, deployment_id: int, points: Sequence[ShardPoint]) ->
 
 
 def roll_up(*, now: datetime) -> None:
-    """Sum up complete minutes, then delete what is too old. Repeating it changes nothing."""
-    until = rollup.find_interval_end(now, MINUTE_INTERVAL_S) - timedelta(seconds=MINUTE_INTERVAL_S)
-    for deployment_id in DeploymentSample.objects.order_by().values_list("deployment_id", flat=True).distinct():
-        _roll_up_deployment(deployment_id, until=until)
-    for deployment_id in ShardSample.objects.order_by().values_list("deployment_id", flat=True).distinct():
-        _roll_up_shards(deployment_id, until=until)
+    """Sum up complete minutes and hours, then delete what is too old. Repeating it changes nothing."""
+    deployment_ids = list(Deployment.objects.order_by("pk").values_list("pk", flat=True))
+    for level in LEVELS:
+        until = rollup.find_interval_end(now, level.interval_s) - timedelta(seconds=level.interval_s)
+        for deployment_id in deployment_ids:
+            _roll_up_deployment(deployment_id, level=level, until=until)
+            _roll_up_shards(deployment_id, level=level, until=until)
     for model in (DeploymentSample, ShardSample):
         _delete_old(model, interval_s=RAW_INTERVAL_S, before=now - RAW_RETENTION)
-        _delete_old(model, interval_s=MINUTE_INTERVAL_S, before=now - MINUTE_RETENTION)
+        for level in LEVELS:
+            _delete_old(model, interval_s=level.interval_s, before=now - ROLL_UP_RETENTION)
 
 
-def _find_begin(minutes: models.QuerySet[DeploymentSample] | models.QuerySet[ShardSample], until: datetime) -> datetime:
-    """Return the end of the last minute that need not be summed up again."""
-    latest: datetime | None = minutes.aggregate(latest=models.Max("sampled_at"))["latest"]
-    oldest = rollup.find_interval_end(until - RAW_RETENTION, MINUTE_INTERVAL_S)
-    return oldest if latest is None else max(latest - _REDO, oldest)
+def _find_begin(
+    done: models.QuerySet[DeploymentSample] | models.QuerySet[ShardSample], level: RollUpLevel, until: datetime
+) -> datetime:
+    """Return the end of the last interval that need not be summed up again."""
+    latest: datetime | None = done.aggregate(latest=models.Max("sampled_at"))["latest"]
+    oldest = rollup.find_interval_end(until - level.source_retention, level.interval_s)
+    return oldest if latest is None else max(latest - level.redo, oldest)
 
 
 @transaction.atomic
-def _roll_up_deployment(deployment_id: int, *, until: datetime) -> None:
+def _roll_up_deployment(deployment_id: int, *, level: RollUpLevel, until: datetime) -> None:
     samples = DeploymentSample.objects.filter(deployment_id=deployment_id)
-    begin = _find_begin(samples.filter(interval_s=MINUTE_INTERVAL_S), until)
-    raw = samples.filter(interval_s=RAW_INTERVAL_S, sampled_at__gt=begin, sampled_at__lte=until)
-    groups = rollup.group_by_interval(map(row_to_point, raw), MINUTE_INTERVAL_S)
-    points = [rollup.combine(group, sampled_at=end, interval_s=MINUTE_INTERVAL_S) for end, group in groups.items()]
+    begin = _find_begin(samples.filter(interval_s=level.interval_s), level, until)
+    source = samples.filter(interval_s=level.source_interval_s, sampled_at__gt=begin, sampled_at__lte=until)
+    groups = rollup.group_by_interval(list_points(source), level.interval_s)
+    points = [rollup.combine(group, sampled_at=end, interval_s=level.interval_s) for end, group in groups.items()]
     DeploymentSample.objects.bulk_create(
         [point_to_row(point, deployment_id=deployment_id) for point in points],
         batch_size=_BATCH,
@@ -150,15 +184,15 @@ def _roll_up_deployment(deployment_id: int, *, until: datetime) -> None:
 
 
 @transaction.atomic
-def _roll_up_shards(deployment_id: int, *, until: datetime) -> None:
+def _roll_up_shards(deployment_id: int, *, level: RollUpLevel, until: datetime) -> None:
     samples = ShardSample.objects.filter(deployment_id=deployment_id)
-    begin = _find_begin(samples.filter(interval_s=MINUTE_INTERVAL_S), until)
-    raw = samples.filter(interval_s=RAW_INTERVAL_S, sampled_at__gt=begin, sampled_at__lte=until)
+    begin = _find_begin(samples.filter(interval_s=level.interval_s), level, until)
+    source = samples.filter(interval_s=level.source_interval_s, sampled_at__gt=begin, sampled_at__lte=until)
     ShardSample.objects.bulk_create(
         [
             shard_point_to_row(point, deployment_id=deployment_id)
-            for points in _group_by_shard(map(row_to_shard_point, raw)).values()
-            for point in _combine_shard_minutes(points)
+            for points in _group_by_shard(list_shard_points(source)).values()
+            for point in _combine_shard(points, level.interval_s)
         ],
         batch_size=_BATCH,
         update_conflicts=True,
@@ -174,9 +208,9 @@ def _group_by_shard(points: Iterable[ShardPoint]) -> Mapping[str, list[ShardPoin
     return groups
 
 
-def _combine_shard_minutes(points: Iterable[ShardPoint]) -> list[ShardPoint]:
-    groups = rollup.group_by_interval(points, MINUTE_INTERVAL_S)
-    return [rollup.combine_shard(group, sampled_at=end, interval_s=MINUTE_INTERVAL_S) for end, group in groups.items()]
+def _combine_shard(points: Iterable[ShardPoint], interval_s: float) -> list[ShardPoint]:
+    groups = rollup.group_by_interval(points, interval_s)
+    return [rollup.combine_shard(group, sampled_at=end, interval_s=interval_s) for end, group in groups.items()]
 
 
 def _delete_old(model: type[DeploymentSample] | type[ShardSample], *, interval_s: float, before: datetime) -> None:

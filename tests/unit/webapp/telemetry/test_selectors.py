@@ -6,11 +6,12 @@ from datetime import datetime
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
+from tests.support.serving import store_shard
 from tests.support.telemetry import START, at, create_deployment, define_point, define_shard_point, define_tick
 from webapp.core.errors import NotFoundError
 from webapp.deployments.models import Deployment, DeploymentState
 from webapp.telemetry import selectors, services
-from webapp.telemetry.models import DeploymentSample, ShardSample
+from webapp.telemetry.models import ShardSample
 from webapp.telemetry.points import DeploymentPoint, ShardPoint, point_to_row, shard_point_to_row
 
 pytestmark = pytest.mark.django_db
@@ -136,31 +137,30 @@ class TestBuildSeries:
         assert (series["interval_s"], series["num_requests"], series["requests_per_s"]) == (60.0, [30], [0.5])
         assert list(series["shards"]) == ["s1"]  # type: ignore[call-overload]
 
-    def test_beyond_thirty_hours_combine_minutes(self, demo: Deployment) -> None:
-        rows = [
-            point_to_row(define_point(60.0 * minute, interval_s=60.0, num_requests=6), deployment_id=demo.pk)
-            for minute in range(1, 241)
-        ]
-        DeploymentSample.objects.bulk_create(rows)
-        series = selectors.build_series(deployment_name="demo", window_s=30 * 86_400, now=at(14_400))
-        assert series["interval_s"] == 1440.0
-        assert series["num_requests"] == [144] * 10
-        assert series["requests_per_s"] == [pytest.approx(0.1)] * 10
+    def test_beyond_thirty_hours_come_from_hours(self, demo: Deployment) -> None:
+        _store(demo, define_point(60, interval_s=60.0, num_requests=30))
+        _store(demo, define_point(3600, interval_s=3600.0, num_requests=1800))
+        series = selectors.build_series(deployment_name="demo", window_s=30 * 3600, now=at(3601))
+        assert (series["interval_s"], series["num_requests"]) == (60.0, [30])
+        series = selectors.build_series(deployment_name="demo", window_s=30 * 3600 + 1, now=at(3601))
+        assert (series["interval_s"], series["num_requests"], series["requests_per_s"]) == (3600.0, [1800], [0.5])
 
     @pytest.mark.slow
     def test_of_many_shards_leave_out_instants(self, demo: Deployment) -> None:
         rows = [
             shard_point_to_row(define_shard_point(2.0 * tick, f"s{number:03}"), deployment_id=demo.pk)
-            for tick in range(1, 101)
-            for number in range(200)
+            for tick in range(1, 301)
+            for number in range(100)
         ]
         ShardSample.objects.bulk_create(rows, batch_size=500)
-        series = selectors.build_series(deployment_name="demo", window_s=600, now=at(200))
+        for _ in range(100):
+            store_shard(demo, max_model_len=512)
+        series = selectors.build_series(deployment_name="demo", window_s=600, now=at(601))
         shards = series["shards"]
         assert isinstance(shards, dict)
-        assert len(shards) == 200
-        assert {len(columns["sampled_at"]) for columns in shards.values()} == {50}
-        assert shards["s000"]["sampled_at"][-1] == at(200).isoformat()
+        assert len(shards) == 100
+        assert {len(columns["sampled_at"]) for columns in shards.values()} == {60}
+        assert shards["s000"]["sampled_at"][-2:] == [at(590).isoformat(), at(600).isoformat()]
 
     def test_take_five_queries(self, demo: Deployment, django_assert_num_queries: DjangoAssertNumQueries) -> None:
         _store(demo, define_point(2), define_shard_point(2))

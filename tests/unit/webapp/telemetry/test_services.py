@@ -164,6 +164,18 @@ class TestRollUp:
         services.roll_up(now=at(7201))
         assert self._list_minutes() == [(60.0, 2), (3600.0, 2), (7200.0, 2)]
 
+    def test_sums_up_hours_from_minutes(self, demo: Deployment) -> None:
+        self._record(demo, 60, 1800, 3600, 3660)
+        services.roll_up(now=at(3661))
+        services.roll_up(now=at(7201))
+        hours = DeploymentSample.objects.filter(interval_s=3600.0).order_by("sampled_at")
+        assert [(row.sampled_at, row.num_requests, row.ttft_p50_s) for row in hours] == [
+            (at(3600), 6, 0.5),
+            (at(7200), 2, 0.5),
+        ]
+        shard = ShardSample.objects.get(interval_s=3600.0, sampled_at=at(3600))
+        assert shard.num_running == (60 + 1800 + 3600) / 3
+
     def test_keeps_deployments_apart(self, demo: Deployment) -> None:
         self._record(demo, 2)
         self._record(create_deployment("other"), 4)
@@ -178,8 +190,9 @@ class TestRollUp:
         assert [row.sampled_at for row in DeploymentSample.objects.filter(interval_s=2.0)] == [at(62)]
         assert [row.sampled_at for row in ShardSample.objects.filter(interval_s=2.0)] == [at(62)]
         services.roll_up(now=at(120) + timedelta(days=30))
-        assert [row.sampled_at for row in DeploymentSample.objects.all()] == [at(120)]
-        assert [row.sampled_at for row in ShardSample.objects.all()] == [at(120)]
+        for model in (DeploymentSample, ShardSample):
+            kept = model.objects.order_by("interval_s").values_list("interval_s", "sampled_at")
+            assert list(kept) == [(60.0, at(120)), (3600.0, at(3600))]
 
     def test_does_nothing_without_samples(self) -> None:
         services.roll_up(now=at(0))
