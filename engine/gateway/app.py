@@ -25,7 +25,6 @@ from engine.gateway.errors import (
     UnknownModelError,
     UnknownRouteError,
 )
-from engine.gateway.metrics import GatewayMetrics
 from engine.gateway.proxy import Job, Proxy
 from engine.gateway.recorder import ClientGoneError, Recorder
 from engine.gateway.router import Router
@@ -54,14 +53,12 @@ class GatewayApi:
         proxy: Proxy,
         router: Router,
         recorder: Recorder,
-        gateway_metrics: GatewayMetrics,
         token: str,
         clock: Callable[[], float],
     ) -> None:
         self._proxy: Final = proxy
         self._router: Final = router
         self._recorder: Final = recorder
-        self._metrics: Final = gateway_metrics
         self._token_digest: Final = _digest(token)
         self._clock: Final = clock
         self._started_at: Final = int(time.time())
@@ -95,7 +92,7 @@ class GatewayApi:
     async def get_metrics(self, request: web.Request) -> web.Response:
         """Answer with the Prometheus metrics."""
         self._check_token(request)
-        return web.Response(body=self._metrics.render(), headers={"Content-Type": metrics.CONTENT_TYPE})
+        return web.Response(body=self._recorder.render_metrics(), headers={"Content-Type": metrics.CONTENT_TYPE})
 
     async def get_stats(self, request: web.Request) -> web.Response:
         """Answer with the requests finished since a position."""

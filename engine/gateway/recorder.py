@@ -48,12 +48,15 @@ class Recorder:
         """Return the records from `since` on and the present in-flight counts."""
         return self._ring.list_since(since, in_flight=self._in_flight)
 
+    def render_metrics(self) -> bytes:
+        """Return the Prometheus metrics, the in-flight counts of this instant among them."""
+        return self._metrics.render(self._in_flight)
+
     def _change_in_flight(self, name: str, change: int) -> None:
         count = self._in_flight.get(name, 0) + change
         self._in_flight[name] = count
         if count == 0:
             del self._in_flight[name]
-        self._metrics.note_in_flight(name, count)
 
 
 def _define_outcome(error: BaseException) -> Outcome:

@@ -62,7 +62,6 @@ class Gateway:
     port: int
     router: Router
     recorder: Recorder
-    metrics: GatewayMetrics
     puller: TablePuller
 
 
@@ -88,7 +87,6 @@ async def run_gateway(options: GatewayOptions) -> AsyncIterator[Gateway]:
             proxy=proxy,
             router=router,
             recorder=recorder,
-            gateway_metrics=metrics,
             token=options.token,
             clock=time.monotonic,
         )
@@ -97,7 +95,7 @@ async def run_gateway(options: GatewayOptions) -> AsyncIterator[Gateway]:
             runner = await _listen(options, api)
             try:
                 port = runner.addresses[0][1]
-                yield Gateway(port=port, router=router, recorder=recorder, metrics=metrics, puller=puller)
+                yield Gateway(port=port, router=router, recorder=recorder, puller=puller)
             finally:
                 await runner.cleanup()
 

@@ -72,7 +72,7 @@ class TestBeforeTheFirstByte:
         await shards[0].stop()
         for _ in range(20):
             assert (await stage.complete())[0] == 200
-        text = stage.gateway.metrics.render().decode()
+        text = stage.gateway.recorder.render_metrics().decode()
         assert 'medley_gateway_retries_total{deployment="chat",kind="refused",shard="a"} 1.0' in text
 
     async def test_a_lone_shard_is_waited_for(self, stage: Stage, shards: Pair) -> None:
@@ -217,7 +217,7 @@ class TestCallersWhoLeave:
         for shard in shards:
             await shard.stop()
         call = asyncio.create_task(stage.complete())
-        await until(lambda: "refused" in stage.gateway.metrics.render().decode())
+        await until(lambda: "refused" in stage.gateway.recorder.render_metrics().decode())
         assert (await stage.read_stats()).in_flight == {"chat": 1}
         call.cancel()
         await until(lambda: stage.gateway.recorder.read_stats(1).in_flight == {})
@@ -247,5 +247,5 @@ class TestCallersWhoLeave:
         stats = await stage.read_stats()
         assert stats.next_seq == len(stats.records) + 1
         assert Outcome.CANCELLED in {record.outcome for record in stats.records}
-        assert 'medley_gateway_in_flight{deployment="chat"} 0.0' in stage.gateway.metrics.render().decode()
+        assert 'medley_gateway_in_flight{deployment="chat"} 0.0' in stage.gateway.recorder.render_metrics().decode()
         assert (await stage.complete())[0] == 200
