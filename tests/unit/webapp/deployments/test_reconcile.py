@@ -1,12 +1,15 @@
 """The reconcile loop against a cloud without processes."""
 
+import contextlib
+import copy
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from engine.domain.plan import Plan
 from engine.serving.protocol import VllmAvailability
@@ -154,28 +157,69 @@ class TestMakingAPlanReal:
         assert deployment.state_reason == "machine m2 at 0.02 USD/h does not fit the budget of 0.03 USD/h"
 
 
+class UndoError(Exception):
+    """Ends a block whose changes shall not stay."""
+
+
+@contextlib.contextmanager
+def undone() -> Iterator[None]:
+    """Run a block and take its changes back, so that a beginning made once serves many times."""
+    with contextlib.suppress(UndoError), transaction.atomic():
+        yield
+        raise UndoError
+
+
 class TestBeingKilled:
-    """Reconciling that is killed..."""
+    """Reconciling that is killed, before or after any call or between any two writes..."""
 
-    def count_points(self, world: Any, name: str) -> tuple[int, int]:
-        """Return how many calls and readings of the clock an undisturbed life takes, until stopped."""
-        self.live(world, name)
-        return world.cloud.num_points, world.clock.num_readings
+    @pytest.mark.slow
+    @pytest.mark.parametrize("killer", ["cloud", "clock"])
+    def test_on_the_way_to_live_converges_without_a_double_rent(self, world: Any, killer: str) -> None:
+        world.clock.pace = 5.0
+        deployment = world.start()
+        for _ in self.visit_points(world, killer):
+            self.run(world, deployment)
+            assert (deployment.state, get_plan_state(deployment)) == ("live", "live")
+            self.check_machines(world, deployment)
 
-    def live(self, world: Any, name: str) -> None:
-        """Bring a deployment to live and then to its end, starting anew whenever it is killed."""
-        deployment = world.start(name=name)
-        self.run(world, deployment)
-        assert deployment.state == "live"
-        assert get_plan_state(deployment) == "live"
-        self.check_machines(world, deployment)
-        self.stop(world, deployment)
-        self.run(world, deployment)
-        assert (deployment.state, get_plan_state(deployment)) == ("stopped", "stopped")
-        assert world.cloud.machines == {}
-        entries = LedgerEntry.objects.filter(machine__deployment=deployment)
-        assert len(entries) == 2
-        assert all(entry.closed_at is not None for entry in entries)
+    @pytest.mark.slow
+    @pytest.mark.parametrize("killer", ["cloud", "clock"])
+    def test_on_the_way_to_its_end_leaves_nothing(self, world: Any, killer: str) -> None:
+        world.clock.pace = 5.0
+        deployment = world.make_live()
+        world.stop(deployment)
+        for _ in self.visit_points(world, killer):
+            self.run(world, deployment)
+            assert (deployment.state, get_plan_state(deployment)) == ("stopped", "stopped")
+            assert world.cloud.machines == {}
+            entries = LedgerEntry.objects.filter(machine__deployment=deployment)
+            assert [entry.closed_at is None for entry in entries] == [False, False]
+
+    def visit_points(self, world: Any, killer: str) -> Iterator[int]:
+        """Yield once per point at which the caller is killed, each time from the same beginning.
+
+        The first round is not disturbed: it counts the points.
+        """
+        cloud, clock = world.cloud, world.clock
+        num_points, point = 1, -1
+        while point < num_points:
+            with undone():
+                world.cloud = replace(copy.deepcopy(cloud), num_points=0)
+                world.clock = replace(clock, num_readings=0)
+                if point >= 0:
+                    self.set_trap(world, killer, point)
+                yield point
+                num_passed = world.cloud.num_points if killer == "cloud" else world.clock.num_readings
+            assert num_passed > point
+            num_points = num_passed if point < 0 else num_points
+            point += 1 if point < 0 else get_stride()
+        assert num_points > 10
+
+    def set_trap(self, world: Any, killer: str, point: int) -> None:
+        if killer == "cloud":
+            world.cloud.kills_at = point
+        else:
+            world.clock.kills_at = point + 1
 
     def run(self, world: Any, deployment: Deployment) -> None:
         try:
@@ -188,12 +232,6 @@ class TestBeingKilled:
             world.clock.sleep(lease.LEASE.total_seconds())
             world.reconcile(deployment)
 
-    def stop(self, world: Any, deployment: Deployment) -> None:
-        try:
-            world.stop(deployment)
-        except Killed:
-            world.stop(deployment)
-
     def check_machines(self, world: Any, deployment: Deployment) -> None:
         machines = world.list_held(deployment)
         assert sorted(world.cloud.machines) == sorted(str(machine.token) for machine in machines)
@@ -202,31 +240,6 @@ class TestBeingKilled:
         assert len(world.cloud.spec_starts) == 2
         assert sum(machine.usd_per_hour for machine in machines) == Decimal("0.04")
         assert LedgerEntry.objects.filter(machine__deployment=deployment).count() == 2
-
-    @pytest.mark.slow
-    def test_before_or_after_any_call_converges_without_a_double_rent(self, world: Any) -> None:
-        num_points, _ = self.count_points(world, "undisturbed")
-        assert num_points > 40
-        for point in range(0, num_points, get_stride()):
-            self.renew(world)
-            world.cloud.kills_at = point
-            self.live(world, f"call-{point}")
-            assert world.cloud.num_points > point
-
-    @pytest.mark.slow
-    def test_between_any_two_writes_converges_without_a_double_rent(self, world: Any) -> None:
-        _, num_readings = self.count_points(world, "undisturbed")
-        assert num_readings > 40
-        for reading in range(2, num_readings + 1, get_stride()):  # the first one is apply's own
-            self.renew(world)
-            world.clock.kills_at = reading
-            self.live(world, f"write-{reading}")
-            assert world.clock.num_readings > reading
-
-    def renew(self, world: Any) -> None:
-        """Begin with an empty cloud and a clock that has not been read."""
-        world.cloud = type(world.cloud)()
-        world.clock = type(world.clock)(now=world.clock.now)
 
 
 class TestLosingMachines:
