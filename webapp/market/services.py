@@ -8,6 +8,7 @@ from typing import Final
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import OuterRef, Subquery
 
 from engine.domain import offer as engine_offer
 from engine.market.local import count_slots, define_local_offer
@@ -123,7 +124,7 @@ def _append_observations(fresh: Sequence[tuple[Offer, engine_offer.Offer]]) -> l
         _new_observation(row, offer) for row, offer in fresh if (row.pk, offer.observed_at, offer.source) not in known
     ]
     written = OfferObservation.objects.bulk_create(new, batch_size=_BATCH)
-    _move_latest({row.pk: row for row, _ in fresh}, written)
+    _move_latest(sorted({row.pk for row, _ in fresh}))
     return written
 
 
@@ -150,15 +151,11 @@ def _new_observation(row: Offer, offer: engine_offer.Offer) -> OfferObservation:
     )
 
 
-def _move_latest(rows: Mapping[int, Offer], written: Sequence[OfferObservation]) -> None:
+def _move_latest(offer_ids: Sequence[int]) -> None:
     """Point every offer at its newest observation; an older one that arrives late changes nothing."""
-    moved: dict[int, Offer] = {}
-    for observation in written:
-        row = rows[observation.offer.pk]
-        if row.latest is None or observation.observed_at >= row.latest.observed_at:
-            row.latest = observation
-            moved[row.pk] = row
-    Offer.objects.bulk_update(moved.values(), ["latest"], batch_size=_BATCH)
+    newest = OfferObservation.objects.filter(offer=OuterRef("pk")).order_by("-observed_at", "-pk").values("pk")[:1]
+    for start in range(0, len(offer_ids), _BATCH):
+        Offer.objects.filter(pk__in=offer_ids[start : start + _BATCH]).update(latest=Subquery(newest))
 
 
 def load_seed(*, now: datetime) -> MarketImport:
