@@ -1,6 +1,7 @@
 """One shard's life under a fake machine and clock."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -73,6 +74,38 @@ class TestShardSupervisor:
             report = supervisor.report()
         assert (report.pid, report.port, report.num_restarts) == (102, port, 1)
         assert machine.starts[1][0] - killed_at_s <= 0.25
+
+    async def test_waits_a_little_for_the_port_of_a_killed_process(
+        self, machine: Any, build: Callable[[], ShardSupervisor], until: Until
+    ) -> None:
+        supervisor = build()
+        async with running(supervisor):
+            await until(is_ready(supervisor))
+            port = supervisor.report().port
+            with socket.socket() as lingering:
+                lingering.bind(("127.0.0.1", port))
+                lingering.listen()
+                machine.kill("chat-r1")
+                await until(lambda: supervisor.report().state is ShardState.RESTARTING)
+                noticed_at_s = machine.time_s
+                await until(lambda: machine.time_s > noticed_at_s)
+                assert len(machine.starts) == 1
+            await until(lambda: len(machine.starts) == 2 and is_ready(supervisor)())
+            assert supervisor.report().port == port
+
+    async def test_takes_another_port_when_its_own_stays_taken(
+        self, machine: Any, build: Callable[[], ShardSupervisor], until: Until
+    ) -> None:
+        supervisor = build()
+        async with running(supervisor):
+            await until(is_ready(supervisor))
+            port = supervisor.report().port
+            with socket.socket() as other:
+                other.bind(("127.0.0.1", port))
+                other.listen()
+                machine.kill("chat-r1")
+                await until(lambda: len(machine.starts) == 2 and is_ready(supervisor)())
+            assert supervisor.report().port not in {None, port}
 
     async def test_backs_off_from_repeated_crashes_and_then_counts_as_failed(
         self, machine: Any, build: Callable[[], ShardSupervisor], until: Until
