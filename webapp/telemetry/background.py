@@ -6,6 +6,7 @@ from typing import Final
 
 from django.db import transaction
 
+from engine.domain.slo import Slo
 from webapp.deployments import services as deployment_services
 from webapp.deployments.models import Deployment, DeploymentState, GatewayKey, Shard
 from webapp.planning import mapping as plan_mapping
@@ -25,6 +26,7 @@ class TrafficTarget:
         requests_per_s: mean rate to send [requests/s].
         prompt_tokens, output_tokens: mean sizes of the workload it was planned for [tokens].
         max_model_len: longest prompt with its output that every shard takes [tokens].
+        slo: what its requests should keep.
     """
 
     deployment_name: str
@@ -33,6 +35,7 @@ class TrafficTarget:
     prompt_tokens: float
     output_tokens: float
     max_model_len: int
+    slo: Slo
 
 
 def list_targets() -> list[TrafficTarget]:
@@ -61,6 +64,7 @@ def _find_target(row: Deployment) -> TrafficTarget | None:
         prompt_tokens=sum(item.share * item.prompt_tokens for item in workload.classes),
         output_tokens=sum(item.share * item.output_tokens for item in workload.classes),
         max_model_len=min(longest),
+        slo=plan_mapping.row_to_slo(request),
     )
 
 

@@ -10,6 +10,7 @@ from engine.errors import UnavailableError
 from engine.serving.client import build_pinned_context
 from engine.serving.protocol import AgentMetrics, ShardMetrics
 from webapp.deployments.access import AgentAccess
+from workers.collecting.wording import describe_failure
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=5.0)
 
@@ -44,6 +45,6 @@ class AgentSource:
                     raise AgentSilentError(f"agent {url} answered {response.status}", url=url)
                 return AgentMetrics.model_validate_json(body).shards
         except (aiohttp.ClientError, TimeoutError, ssl.SSLError) as error:
-            raise AgentSilentError(f"agent {url} does not answer: {error!r}", url=url) from error
+            raise AgentSilentError(f"agent {url} does not answer: {describe_failure(error)}", url=url) from error
         except ValidationError as error:
             raise AgentSilentError(f"{url} answered something else: {error.errors()[0]['msg']}", url=url) from error

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from engine.errors import UnavailableError
 from engine.gateway.protocol import MAX_RECORDS_PER_ANSWER, GatewayStats, RequestRecord
 from workers.collecting.requests import FinishedRequest, from_unix
+from workers.collecting.wording import describe_failure
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=5.0)
 _MAX_PAGES: Final = 25  # of one fetch: more than a gateway keeps
@@ -72,7 +73,9 @@ class GatewaySource:
                     raise GatewayUnreachableError(f"gateway {self.url} answered {response.status}", url=self.url)
                 return GatewayStats.model_validate_json(body)
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise GatewayUnreachableError(f"gateway {self.url} does not answer: {error!r}", url=self.url) from error
+            raise GatewayUnreachableError(
+                f"gateway {self.url} does not answer: {describe_failure(error)}", url=self.url
+            ) from error
         except ValidationError as error:
             reason = error.errors()[0]["msg"]
             raise GatewayUnreachableError(f"{self.url} answered something else: {reason}", url=self.url) from error

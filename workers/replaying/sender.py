@@ -9,26 +9,43 @@ from typing import Final, Protocol
 
 import aiohttp
 
+from engine.domain.slo import compute_tpot_s, is_met
 from webapp.telemetry.background import TrafficTarget
+from workers.collecting.wording import describe_failure
 from workers.replaying.keys import KeyRing
 from workers.replaying.prompts import make_prompt
+from workers.replaying.throttle import Throttle
 from workers.replaying.trace import Arrival
 
 logger: Final = logging.getLogger(__name__)
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=120.0, sock_connect=2.0)
 _UNAUTHORIZED: Final = 401
-_IN_FLIGHT_S: Final = 5.0  # so many seconds of arrivals may be on their way; more is a service that does not keep up
-_FEWEST_IN_FLIGHT: Final = 4
-_MOST_IN_FLIGHT: Final = 256
+_ERRORS_FROM: Final = 400
 _GRACE_S: Final = 0.5  # for requests on their way when traffic is switched off
-_RENEW_AFTER_S: Final = 10.0  # a new key is known to gateways within a second or two
+_SETTLE_S: Final = 1.5  # gateways ask for new keys every second
+_RENEW_AFTER_S: Final = 10.0  # a key refused for so long was revoked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """How the gateway answered one request.
+
+    Attributes:
+        status: of HTTP.
+        ttft_s: until the first piece of the answer [s].
+        e2e_s: until its end [s].
+    """
+
+    status: int
+    ttft_s: float
+    e2e_s: float
 
 
 class Client(Protocol):
     """See `GatewayClient`."""
 
-    async def send(self, *, key: str, model_name: str, prompt: str, output_tokens: int) -> int:
-        """Send one request and read its answer to the end; return the HTTP status."""
+    async def send(self, *, key: str, model_name: str, prompt: str, output_tokens: int) -> Answer:
+        """Send one request and read its answer to the end."""
         ...
 
 
@@ -39,8 +56,8 @@ class GatewayClient:
     session: aiohttp.ClientSession
     url: str
 
-    async def send(self, *, key: str, model_name: str, prompt: str, output_tokens: int) -> int:
-        """Send one streamed chat request and read its answer to the end; return the HTTP status.
+    async def send(self, *, key: str, model_name: str, prompt: str, output_tokens: int) -> Answer:
+        """Send one streamed chat request and read its answer to the end.
 
         Raises:
             aiohttp.ClientError, TimeoutError: the gateway is not there, or the answer broke off.
@@ -55,15 +72,12 @@ class GatewayClient:
         }
         address = f"{self.url.rstrip('/')}/v1/chat/completions"
         headers = {"Authorization": f"Bearer {key}"}
+        loop = asyncio.get_running_loop()
+        started_at = first_at = loop.time()
         async with self.session.post(address, json=body, headers=headers, timeout=_TIMEOUT) as response:
             async for _ in response.content.iter_any():
-                pass
-            return response.status
-
-
-def compute_most_in_flight(requests_per_s: float) -> int:
-    """Return how many requests may be on their way at once; further ones are left out, never queued."""
-    return min(max(_FEWEST_IN_FLIGHT, round(requests_per_s * _IN_FLIGHT_S)), _MOST_IN_FLIGHT)
+                first_at = loop.time() if first_at == started_at else first_at
+            return Answer(status=response.status, ttft_s=first_at - started_at, e2e_s=loop.time() - started_at)
 
 
 class Replay:
@@ -85,7 +99,7 @@ class Replay:
         self._client = client
         self._keys = keys
         self._rng = rng
-        self._most_in_flight = compute_most_in_flight(target.requests_per_s)
+        self._throttle = Throttle(requests_per_s=target.requests_per_s)
         self._open: set[asyncio.Task[None]] = set()
         self._runner: asyncio.Task[None] | None = None
         self._problem = ""
@@ -130,13 +144,14 @@ class Replay:
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         self._key = await self._keys.get(self.target.deployment_name)
+        await asyncio.sleep(_SETTLE_S)
         started_at = loop.time()
         for arrival in self._arrivals:
             await asyncio.sleep(started_at + arrival.due_s - loop.time())
             if self._is_key_refused(loop.time()):
                 self._refused_since = None
                 self._key = await self._keys.renew(self.target.deployment_name)
-            if len(self._open) >= self._most_in_flight:
+            if len(self._open) >= self._throttle.limit:
                 self.num_left_out += 1
                 continue
             self._send(arrival)
@@ -153,24 +168,31 @@ class Replay:
     async def _send_one(self, arrival: Arrival) -> None:
         key = self._key
         try:
-            status = await self._client.send(
+            answer = await self._client.send(
                 key=key,
                 model_name=self.target.model_name,
                 prompt=make_prompt(arrival.prompt_tokens, self._rng),
                 output_tokens=arrival.output_tokens,
             )
         except (aiohttp.ClientError, TimeoutError) as error:
-            self._tell(f"the gateway does not answer: {error!r}")
+            self._throttle.note(is_good=False, now_s=asyncio.get_running_loop().time())
+            self._tell(f"the gateway does not answer: {describe_failure(error)}")
             return
+        self._throttle.note(is_good=self._is_good(answer, arrival), now_s=asyncio.get_running_loop().time())
         if key == self._key:
-            self._note_status(status)
+            self._note_status(answer.status)
+
+    def _is_good(self, answer: Answer, arrival: Arrival) -> bool:
+        tpot_s = compute_tpot_s(ttft_s=answer.ttft_s, e2e_s=answer.e2e_s, output_tokens=arrival.output_tokens)
+        within_slo = is_met(self.target.slo, ttft_s=answer.ttft_s, tpot_s=tpot_s, e2e_s=answer.e2e_s)
+        return answer.status < _ERRORS_FROM and within_slo
 
     def _note_status(self, status: int) -> None:
         if status != _UNAUTHORIZED:
             self._refused_since = None
         elif self._refused_since is None:
             self._refused_since = asyncio.get_running_loop().time()
-        self._tell("" if status < 400 else f"the gateway answers {status}")
+        self._tell("" if status < _ERRORS_FROM else f"the gateway answers {status}")
 
     def _tell(self, problem: str) -> None:
         """Log a problem once, and its end."""

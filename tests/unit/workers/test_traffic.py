@@ -7,13 +7,20 @@ from dataclasses import replace
 import pytest
 from django.db import OperationalError
 
+from engine.domain.slo import Slo
 from webapp.telemetry.background import TrafficTarget
 from workers import traffic
 from workers.replaying.sender import Replay
 from workers.traffic import Replays
 
 _TARGET = TrafficTarget(
-    deployment_name="demo", model_name="demo", requests_per_s=1.0, prompt_tokens=10, output_tokens=4, max_model_len=128
+    deployment_name="demo",
+    model_name="demo",
+    requests_per_s=1.0,
+    prompt_tokens=10,
+    output_tokens=4,
+    max_model_len=128,
+    slo=Slo(),
 )
 
 

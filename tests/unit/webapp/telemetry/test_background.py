@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from engine.domain.slo import Slo
 from tests.support.serving import create_serving, store_plan, store_shard
 from tests.support.telemetry import create_deployment
 from webapp.core.errors import NotFoundError
@@ -32,6 +33,7 @@ class TestListTargets:
                 prompt_tokens=56.0,
                 output_tokens=28.0,
                 max_model_len=256,
+                slo=Slo(),
             )
         ]
 

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 import aiohttp
 import pytest
 
+from engine.domain.slo import Slo
 from webapp.telemetry.background import TrafficTarget
 from workers.replaying import sender
 from workers.replaying.keys import KeyRing
-from workers.replaying.sender import Replay, compute_most_in_flight
+from workers.replaying.sender import Answer, Replay
 from workers.replaying.trace import Arrival
 
 _TARGET = TrafficTarget(
@@ -21,12 +22,14 @@ _TARGET = TrafficTarget(
     prompt_tokens=10,
     output_tokens=4,
     max_model_len=128,
+    slo=Slo(ttft_s=2.0, tpot_s=0.2),
 )
 
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sender, "_GRACE_S", 0.02)
+    monkeypatch.setattr(sender, "_SETTLE_S", 0.0)
     monkeypatch.setattr(sender, "_RENEW_AFTER_S", 0.0)
 
 
@@ -39,8 +42,9 @@ class FakeClient:
         self.error: Exception | None = None
         self.gate: asyncio.Event | None = None
         self.num_cancelled = 0
+        self.ttft_s = 0.1
 
-    async def send(self, *, key: str, model_name: str, prompt: str, output_tokens: int) -> int:
+    async def send(self, *, key: str, model_name: str, prompt: str, output_tokens: int) -> Answer:
         self.sent.append((key, model_name, len(prompt.split()), output_tokens))
         try:
             if self.gate is not None:
@@ -50,7 +54,8 @@ class FakeClient:
             raise
         if self.error is not None:
             raise self.error
-        return 200 if key in self.known_keys else 401
+        status = 200 if key in self.known_keys else 401
+        return Answer(status=status, ttft_s=self.ttft_s, e2e_s=self.ttft_s + 0.1)
 
 
 def _make_keys() -> KeyRing:
@@ -78,14 +83,6 @@ async def _wait_for(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0)
 
 
-class TestComputeMostInFlight:
-    """The bound on requests on their way..."""
-
-    @pytest.mark.parametrize(("requests_per_s", "expected"), [(0.01, 4), (2.0, 10), (1000.0, 256)])
-    def test_follows_the_rate_within_limits(self, requests_per_s: float, expected: int) -> None:
-        assert compute_most_in_flight(requests_per_s) == expected
-
-
 class TestReplay:
     """A replay..."""
 
@@ -103,12 +100,24 @@ class TestReplay:
         client.gate = asyncio.Event()
         replay = _make_replay(client, _list_arrivals(*[0.0] * 20, 3600.0))
         replay.start()
-        await _wait_for(lambda: replay.num_left_out == 15)
-        assert replay.num_in_flight == 5
+        await _wait_for(lambda: replay.num_left_out == 16)
+        assert replay.num_in_flight == 4
         client.gate.set()
         await _wait_for(lambda: replay.num_in_flight == 0)
         await replay.stop()
-        assert replay.num_sent == 5
+        assert replay.num_sent == 4
+
+    async def test_yields_when_requests_miss_the_slo(self) -> None:
+        client = FakeClient()
+        client.ttft_s = 2.1
+        replay = _make_replay(client, _list_arrivals(0.0, 0.01, 0.01, 0.01, 0.01, 3600.0))
+        replay.start()
+        await _wait_for(lambda: len(client.sent) == 1 and replay.num_in_flight == 0)
+        client.gate = asyncio.Event()
+        await _wait_for(lambda: replay.num_left_out == 2)
+        assert replay.num_in_flight == 2
+        client.gate.set()
+        await replay.stop()
 
     async def test_stops_at_once_and_cancels_what_takes_longer(self) -> None:
         client = FakeClient()

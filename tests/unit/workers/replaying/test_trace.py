@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from engine.domain.slo import Slo
 from webapp.telemetry.background import TrafficTarget
 from workers.replaying.trace import TraceRow, fit_trace, read_trace
 
@@ -24,6 +25,7 @@ def _define_target(
         prompt_tokens=prompt_tokens,
         output_tokens=output_tokens,
         max_model_len=max_model_len,
+        slo=Slo(),
     )
 
 
