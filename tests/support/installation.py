@@ -61,6 +61,12 @@ class Installation:
         }
 
     @property
+    def pid(self) -> int:
+        """Process id of the supervisor."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def web_url(self) -> str:
         return f"http://127.0.0.1:{self.web_port}"
 
@@ -96,6 +102,20 @@ class Installation:
             [MEDLEY, *arguments], check=False, input=stdin, capture_output=True, text=True, env=self.environment
         )
         assert result.returncode == code, result.stderr
+        return result.stdout
+
+    def run_badly(self, *arguments: str) -> str:
+        """Run a `medley` command that fails and return what it printed."""
+        result = subprocess.run(
+            [MEDLEY, *arguments],
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=self.environment,
+        )
+        assert result.returncode == 1, result.stdout
         return result.stdout
 
     def make_person(self, username: str, role: str) -> "Person":
