@@ -12,6 +12,9 @@ from kombu.exceptions import ChannelError, OperationalError
 from webapp.core.errors import QueueUnavailableError
 
 _FILES_SCHEME: Final = "filesystem://"
+_POLL_S: Final = (
+    0.25  # a worker looks for files this often; the default of 1 s makes every step of a plan that much later
+)
 _PUBLISH_RETRIES: Final = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.2, "interval_max": 0.5}
 
 
@@ -48,6 +51,7 @@ def _make_folders(root: Path) -> dict[str, object]:
         "store_processed": True,
         "processed_folder": str(folders["processed"]),
         "control_folder": str(folders["control"]),
+        "polling_interval": _POLL_S,
     }
 
 

@@ -18,7 +18,7 @@ from workers.up.terminal import Terminal
 
 _TURN_S: Final = 0.1
 _ROTATE_EVERY_S: Final = 60.0
-_STOP_TIMEOUT_S: Final = 6.0  # a worker finishes its task; what takes longer is taken up again at the next start
+_STOP_TIMEOUT_S: Final = 4.0  # a worker finishes short tasks; longer ones are taken up again at the next start
 _RELEASE_TIMEOUT_S: Final = 30.0
 _READY_TIMEOUT_S: Final = 120.0
 
