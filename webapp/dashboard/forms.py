@@ -116,3 +116,17 @@ class NameForm(ConsoleForm):
     name = forms.CharField(
         label="Name", max_length=64, widget=forms.TextInput(attrs={"placeholder": "e.g. chat-backend"})
     )
+
+
+class SpendLimitForm(ConsoleForm):
+    """What a deployment may spend in all; empty lifts the limit."""
+
+    spend_limit_usd = forms.DecimalField(
+        label="Spend limit",
+        required=False,
+        max_digits=12,
+        decimal_places=4,
+        help_text="What it may cost in all. At 80 % people are told; at the limit nothing more is rented and machines "
+        "are released. Empty: no limit.",
+        widget=forms.NumberInput(attrs={"step": "any", "inputmode": "decimal", "placeholder": "no limit"}),
+    )

@@ -26,6 +26,7 @@ urlpatterns = [
     path("deployments/<slug:name>/series.json", deployments.get_series, name="deployment-series"),
     path("deployments/<slug:name>/stop/", deployments.stop_deployment, name="deployment-stop"),
     path("deployments/<slug:name>/traffic/", deployments.switch_traffic, name="deployment-traffic"),
+    path("deployments/<slug:name>/spend-limit/", deployments.set_spend_limit, name="deployment-limit"),
     path("deployments/<slug:name>/keys/", deployments.create_key, name="key-create"),
     path("deployments/<slug:name>/keys/<int:key_id>/revoke/", deployments.revoke_key, name="key-revoke"),
     path("deployments/<slug:name>/shards/<str:shard_id>/log/", deployments.show_log, name="shard-log"),

@@ -2,15 +2,17 @@
 
 from typing import Final
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
-from engine.errors import EngineError
-from webapp.core.permissions import DEPLOYMENTS_OPERATE, DEPLOYMENTS_VIEW
+from engine.errors import EngineError, InvalidInputError
+from webapp.core.permissions import CORE_ADMIN, DEPLOYMENTS_OPERATE, DEPLOYMENTS_VIEW
 from webapp.dashboard import deployment_page
-from webapp.dashboard.forms import NameForm
+from webapp.dashboard.forms import NameForm, SpendLimitForm
 from webapp.dashboard.pages import get_actor, get_live_position, page, render_page, run_action
 from webapp.deployments import selectors, services
 from webapp.telemetry import selectors as telemetry_selectors
@@ -35,7 +37,13 @@ def show_deployment(request: HttpRequest, name: str) -> HttpResponse:
 
 
 def _render(
-    request: HttpRequest, name: str, *, key_form: NameForm | None = None, plaintext: str = "", status: int = 200
+    request: HttpRequest,
+    name: str,
+    *,
+    key_form: NameForm | None = None,
+    limit_form: SpendLimitForm | None = None,
+    plaintext: str = "",
+    status: int = 200,
 ) -> HttpResponse:
     position = get_live_position()
     now = timezone.now()
@@ -45,6 +53,7 @@ def _render(
         "page": deployment_page.build_page(view),
         "latest": telemetry_selectors.get_latest(deployment_name=name, now=now),
         "key_form": key_form or NameForm(),
+        "limit_form": limit_form or SpendLimitForm(initial={"spend_limit_usd": view.ledger.spend_limit_usd}),
         "plaintext": plaintext,
         "live_after": position,
     }
@@ -106,6 +115,23 @@ def switch_traffic(request: HttpRequest, name: str) -> HttpResponse:
         done=f"Background traffic is {'on' if is_on else 'off'}.",
         back=reverse("dashboard:deployment", args=[name]),
     )
+
+
+@require_POST
+@page(CORE_ADMIN)
+def set_spend_limit(request: HttpRequest, name: str) -> HttpResponse:
+    """Set what a deployment may spend in all, or lift the limit."""
+    form = SpendLimitForm(request.POST)
+    if form.is_valid():
+        limit_usd = form.cleaned_data["spend_limit_usd"]
+        try:
+            services.set_spend_limit(actor=get_actor(request), name=name, spend_limit_usd=limit_usd, now=timezone.now())
+        except InvalidInputError as error:
+            form.add_refusal(error)
+        else:
+            messages.success(request, "The spend limit is lifted." if limit_usd is None else "The spend limit is set.")
+            return redirect("dashboard:deployment", name)
+    return _render(request, name, limit_form=form, status=422)
 
 
 @require_POST

@@ -200,3 +200,27 @@ class TestKeys:
         browse(planner).post(f"/deployments/chat/keys/{key.pk}/revoke/")
         key.refresh_from_db()
         assert key.revoked_at is not None
+
+
+class TestSpendLimit:
+    def test_is_set_and_shown(self, browse: Any, admin: User, deployment: Deployment) -> None:
+        response = browse(admin).post("/deployments/chat/spend-limit/", {"spend_limit_usd": "250"}, follow=True)
+        deployment.refresh_from_db()
+        assert deployment.spend_limit_usd == 250
+        assert "$250.00 in all" in response.content.decode()
+
+    def test_is_lifted_by_an_empty_field(self, browse: Any, admin: User, deployment: Deployment) -> None:
+        Deployment.objects.update(spend_limit_usd=250)
+        browse(admin).post("/deployments/chat/spend-limit/", {"spend_limit_usd": ""})
+        deployment.refresh_from_db()
+        assert deployment.spend_limit_usd is None
+
+    @pytest.mark.parametrize("text", ["0", "-1", "much", "NaN"])
+    def test_refuses_what_is_no_limit_beside_the_field(
+        self, browse: Any, admin: User, deployment: Deployment, text: str
+    ) -> None:
+        response = browse(admin).post("/deployments/chat/spend-limit/", {"spend_limit_usd": text})
+        deployment.refresh_from_db()
+        assert response.status_code == 422
+        assert response.context["limit_form"].errors["spend_limit_usd"]
+        assert deployment.spend_limit_usd is None

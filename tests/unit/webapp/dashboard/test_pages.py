@@ -43,6 +43,7 @@ _FORMS = (
     ("plan-reject", ("plan",), _DECIDERS),
     ("deployment-stop", ("name",), _OPERATORS),
     ("deployment-traffic", ("name",), _OPERATORS),
+    ("deployment-limit", ("name",), ("admin",)),
     ("key-create", ("name",), _OPERATORS),
     ("key-revoke", ("name", "key"), _OPERATORS),
     ("token-create", (), ROLES),
