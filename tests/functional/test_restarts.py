@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.support.clients import GatewayClient
-from tests.support.installation import Installation, Person, read_command, wait_for
+from tests.support.installation import Installation, Person, list_pids, read_command, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.serving]
 
@@ -134,9 +134,22 @@ class TestRestarts:
         assert served_by <= set(demo.list_processes())
         assert len(find_servers(demo)) == 2
 
-    def test_ends_with_a_second_start_that_says_where_the_first_runs(self, demo: Installation) -> None:
+    def test_says_where_it_runs_to_a_second_start(self, demo: Installation) -> None:
         assert f"Medley runs already: {demo.web_url}" in demo.run("up")
+
+    def test_leaves_nothing_when_it_is_stopped(self, demo: Installation) -> None:
         started_s = time.monotonic()
         demo.stop()
         assert time.monotonic() - started_s < 60.0
         assert demo.list_processes() == []
+
+    def test_makes_the_deployment_again_at_the_next_start(self, demo: Installation, operator: Person) -> None:
+        demo.start()
+        operator.wait_state(NAME, "live")
+        assert len(describe(operator)["machines"]) == 2
+
+    def test_leaves_nothing_when_it_is_killed(self, demo: Installation) -> None:
+        shards = find_servers(demo)
+        os.kill(demo.pid, signal.SIGKILL)
+        wait_for(lambda: demo.list_processes() == [], what="an end of all processes")
+        assert not shards & set(list_pids())

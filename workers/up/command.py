@@ -8,6 +8,7 @@ from typing import Final
 from workers.home import Home, find_home
 from workers.up import ports, presence, probe
 from workers.up.child import Child, Program, start_child
+from workers.up.janitor import Janitor
 from workers.up.options import UpOptions, read_options
 from workers.up.presence import Presence
 from workers.up.programs import Layout, define_django_once, define_programs
@@ -87,20 +88,26 @@ def _start(home: Home, program: Program) -> Child:
 
 
 def _run_prepared(supervisor: Supervisor, setup: ServingSetup, *, layout: Layout, terminal: Terminal) -> None:
+    release = define_django_once(layout, "release", "workers.up.release")
+    janitor = Janitor(release, home=layout.home)
     try:
-        with terminal.step("Starting the processes", "Processes are started"):
-            supervisor.start()
-            is_up = supervisor.wait_until(lambda: probe.answers(layout.probe_url))
-        if is_up:
-            _announce(terminal, layout)
-        else:
-            terminal.warn(f"the console does not answer, see {layout.home.logs / 'web.log'}")
-        supervisor.run(setup)
+        _run_programs(supervisor, setup, layout=layout, terminal=terminal)
     finally:
         terminal.say()
-        release = define_django_once(layout, "release", "workers.up.release")
-        supervisor.shut_down(setup, release=release)
+        if supervisor.shut_down(setup, release=release):
+            janitor.dismiss()  # else it does the rest once this process has ended
     terminal.say("Medley is stopped.")
+
+
+def _run_programs(supervisor: Supervisor, setup: ServingSetup, *, layout: Layout, terminal: Terminal) -> None:
+    with terminal.step("Starting the processes", "Processes are started"):
+        supervisor.start()
+        is_up = supervisor.wait_until(lambda: probe.answers(layout.probe_url))
+    if is_up:
+        _announce(terminal, layout)
+    else:
+        terminal.warn(f"the console does not answer, see {layout.home.logs / 'web.log'}")
+    supervisor.run(setup)
 
 
 def _announce(terminal: Terminal, layout: Layout) -> None:

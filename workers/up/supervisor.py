@@ -92,18 +92,25 @@ class Supervisor:
             self._turn()
         setup.stop()
 
-    def shut_down(self, setup: ServingSetup, *, release: Program) -> None:
-        """End all programs, then release the machines of this host."""
+    def shut_down(self, setup: ServingSetup, *, release: Program) -> bool:
+        """End all programs, then release the machines of this host; return whether nothing of them is left."""
         with self._terminal.step("Stopping all processes (Ctrl-C again: at once)", "Processes are stopped"):
             self._stop_programs(setup)
         if self._stop.is_forced:
-            self._terminal.warn("machines of this host may still run: `medley stop` releases them")
-            return
-        with self._terminal.step("Releasing the machines of this host", "Machines of this host are released"):
+            self._terminal.warn("machines of this host are released in the background")
+            return False
+        return self._release(release)
+
+    def _release(self, release: Program) -> bool:
+        started_s = self._tools.clock()
+        with self._terminal.work("Releasing the machines of this host"):
             code = self.run_once(release, timeout_s=_RELEASE_TIMEOUT_S)
-        if code != 0:
-            reason = "not in time" if code is None else describe_exit(code)
-            self._terminal.warn(f"releasing machines failed ({reason}), see {self._home.logs / 'release.log'}")
+        if code == 0:
+            self._terminal.done("Machines of this host are released", seconds=self._tools.clock() - started_s)
+            return True
+        reason = "not in time" if code is None else describe_exit(code)
+        self._terminal.warn(f"releasing machines failed ({reason}), see {self._home.logs / 'release.log'}")
+        return False
 
     def _stop_programs(self, setup: ServingSetup) -> None:
         for keeper in self._keepers:

@@ -45,6 +45,13 @@ class Terminal:
     def step(self, doing: str, done: str) -> Iterator[None]:
         """Show what is being done; when it has worked, what was done and how long it took."""
         started_s = self.clock()
+        with self.work(doing):
+            yield
+        self.done(done, seconds=self.clock() - started_s)
+
+    @contextlib.contextmanager
+    def work(self, doing: str) -> Iterator[None]:
+        """Show what is being done for as long as it is."""
         if self._is_live():
             self._doing = f"  {self._paint('…', ansi.DIM)} {doing}"
             self._write(self._doing)
@@ -54,7 +61,6 @@ class Terminal:
             if self._doing:
                 self._doing = ""
                 self._write(ansi.ERASE_LINE)
-        self.done(done, seconds=self.clock() - started_s)
 
     def strong(self, text: str) -> str:
         """Return the text so that it stands out."""

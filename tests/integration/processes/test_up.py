@@ -51,8 +51,9 @@ class TestUp:
 
     def test_leaves_no_process_when_it_is_killed(self, console: Installation) -> None:
         os.kill(console.pid, signal.SIGKILL)
-        wait_for(lambda: console.list_processes() == [], what="an end of all processes", timeout_s=20.0)
+        wait_for(lambda: console.list_processes() == [], what="an end of all processes")
         console.run("status", code=3)
+        assert (console.folder / "logs" / "release.log").read_text() == ""
 
     def test_starts_again_with_what_it_had(self, console: Installation) -> None:
         token = (console.folder / "cli.json").read_text()

@@ -74,7 +74,7 @@ class TestSupervisor:
     def test_stops_all_and_then_releases(self, bench: Bench, out: io.StringIO) -> None:
         bench.host.codes["release"] = 0
         bench.supervisor.start()
-        bench.supervisor.shut_down(bench.setup, release=RELEASE)
+        assert bench.supervisor.shut_down(bench.setup, release=RELEASE)
         assert [child.signals for child in bench.host.started] == [[signal.SIGTERM], [signal.SIGTERM], []]
         assert bench.host.names == ["web", "worker", "release"]
         assert "Machines of this host are released" in out.getvalue()
@@ -92,16 +92,17 @@ class TestSupervisor:
         bench.supervisor.start()
         bench.stop.ask()
         bench.plan(2.0, bench.stop.ask)
-        bench.supervisor.shut_down(bench.setup, release=RELEASE)
+        assert not bench.supervisor.shut_down(bench.setup, release=RELEASE)
         assert bench.host.get("worker").is_killed
         assert bench.clock.now_s < 2.5
         assert "release" not in bench.host.names
-        assert "`medley stop` releases them" in out.getvalue()
+        assert "machines of this host are released in the background" in out.getvalue()
 
     def test_says_when_releasing_failed(self, bench: Bench, out: io.StringIO) -> None:
         bench.host.codes["release"] = 1
-        bench.supervisor.shut_down(bench.setup, release=RELEASE)
+        assert not bench.supervisor.shut_down(bench.setup, release=RELEASE)
         assert "releasing machines failed (exit code 1)" in out.getvalue()
+        assert "Machines of this host are released" not in out.getvalue()
 
     def test_ends_the_installer_with_everything_else(self, bench: Bench) -> None:
         bench.host.codes["release"] = 0
