@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 from enum import Enum, auto
 from typing import Final
 
@@ -27,7 +27,7 @@ from webapp.planning.models import PlanRequest, PlanState
 from webapp.planning.services import PlanRequestSpec
 
 NAME: Final = "demo"  # of the user, the deployment, the preset model and the preset workload
-_NUM_SLOTS: Final = 2
+_BUDGET_SLOTS: Final = Decimal("2.5")  # two slots, and room for a price that moves a little
 _SLO_TTFT_S: Final = 2.0
 _SLO_TPOT_S: Final = 0.2
 _BUDGET_STEP: Final = Decimal("0.0001")
@@ -71,7 +71,7 @@ def define_spec(usd_per_slot_hour: float) -> PlanRequestSpec:
     Args:
         usd_per_slot_hour: price of one slot [USD/h].
     """
-    budget = (_NUM_SLOTS * Decimal(str(usd_per_slot_hour))).quantize(_BUDGET_STEP) + _BUDGET_STEP
+    budget = (_BUDGET_SLOTS * Decimal(str(usd_per_slot_hour))).quantize(_BUDGET_STEP, rounding=ROUND_UP)
     return PlanRequestSpec(
         deployment_name=NAME,
         objective=Objective.MAX_RATE,

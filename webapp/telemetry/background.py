@@ -13,7 +13,7 @@ from webapp.planning import mapping as plan_mapping
 from webapp.planning import selectors as plan_selectors
 
 KEY_NAME: Final = "background traffic"
-_LOAD_RATIO: Final = 0.5  # of what the plan says the deployment carries: people's own requests still fit
+_LOAD_RATIO: Final = 0.25  # of what the plan says the deployment carries: people's own requests and pages still fit
 _SERVING: Final = (DeploymentState.LIVE, DeploymentState.DEGRADED)
 
 

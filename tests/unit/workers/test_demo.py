@@ -39,7 +39,7 @@ def make_deployment(request: PlanRequest, now: datetime, state: DeploymentState 
         state=state,
         state_reason="no room" if state == DeploymentState.FAILED else "",
         plan_request=request,
-        budget_usd_per_hour=Decimal("0.0401"),
+        budget_usd_per_hour=Decimal("0.0500"),
         created_at=now,
         updated_at=now,
     )
@@ -87,7 +87,7 @@ class TestEnsureDemo:
 
 
 class TestDefineSpec:
-    @pytest.mark.parametrize(("price", "budget"), [(0.02, "0.0401"), (0.6, "1.2001")])
+    @pytest.mark.parametrize(("price", "budget"), [(0.02, "0.0500"), (0.6, "1.5000")])
     def test_carries_two_slots_and_not_three(self, price: float, budget: str) -> None:
         assert demo.define_spec(price).budget_usd_per_hour == Decimal(budget)
 

@@ -29,7 +29,7 @@ class TestListTargets:
             TrafficTarget(
                 deployment_name="demo",
                 model_name="demo",
-                requests_per_s=3.0,
+                requests_per_s=1.5,
                 prompt_tokens=56.0,
                 output_tokens=28.0,
                 max_model_len=256,
