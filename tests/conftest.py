@@ -5,8 +5,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from django.db import connection
 
 from webapp.core.models import Role, User
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what only a database with row locks can show."""
+    if item.get_closest_marker("row_locks") and connection.vendor != "postgresql":
+        pytest.skip("needs a database with row locks: `make test-postgres`, or set DATABASE_URL to a PostgreSQL")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
-from django.db import connection, connections
+from django.db import connections
 from django.db.models import ProtectedError
 
 from engine.domain.offer import Offer
@@ -307,14 +307,12 @@ class TestRace:
     """Two decisions at once..."""
 
     @pytest.mark.slow
-    @pytest.mark.postgres
+    @pytest.mark.row_locks
     @pytest.mark.django_db(transaction=True)
     @pytest.mark.parametrize("second", ["approve", "reject"])
     def test_leave_exactly_one(
         self, awaiting: PlanRequest, approver: User, admin: User, second: str, sent: Sent, now: datetime
     ) -> None:
-        if connection.vendor != "postgresql":
-            pytest.skip("needs row locks: set DATABASE_URL to a PostgreSQL")
         refused: list[Exception] = []
         barrier = threading.Barrier(2)
 

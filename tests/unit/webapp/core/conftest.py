@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from asgiref.sync import sync_to_async
 from channels.layers import channel_layers
-from django.db import connection, connections
+from django.db import connections
 
 from webapp.core import relay as relay_module
 
@@ -36,10 +36,3 @@ async def _run_relay() -> AsyncIterator[None]:
 def run_relay(fast_relay: None) -> object:
     """Return the context in which this process's relay runs."""
     return _run_relay
-
-
-@pytest.fixture
-def on_postgresql() -> None:
-    """Skip unless the tests run on PostgreSQL."""
-    if connection.vendor != "postgresql":
-        pytest.skip("needs PostgreSQL: set DATABASE_URL")

@@ -92,7 +92,7 @@ async def _wait_for_gap() -> None:
 
 
 @pytest.mark.postgres
-@pytest.mark.usefixtures("on_postgresql")
+@pytest.mark.row_locks
 @pytest.mark.django_db(transaction=True)
 class TestOrderOnPostgresql:
     async def test_waits_for_a_smaller_id_that_commits_later(self, run_relay: RunRelay, now: datetime) -> None:

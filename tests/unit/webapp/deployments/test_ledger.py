@@ -97,14 +97,13 @@ class TestReserveMachine:
             reserve(deployment, 3, now + timedelta(hours=10, seconds=10))
 
 
+@pytest.mark.row_locks
 @pytest.mark.django_db(transaction=True)
 class TestConcurrentReservations:
     """Many who reserve at the same time..."""
 
     @pytest.mark.slow
     def test_never_exceed_the_budget(self, world: Any, now: datetime) -> None:
-        if connection.vendor != "postgresql":
-            pytest.skip("SQLite has one writer at a time, and its test database is in memory: nothing can race")
         deployment = world.start(budget_usd_per_hour=Decimal("0.05"))
         barrier, outcomes = threading.Barrier(8), []
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from django.db import connection, connections
+from django.db import connections
 
 from engine.domain.offer import Offer
 from engine.domain.plan import InfeasibleReason, Plan, SolveStatus
@@ -307,13 +307,11 @@ class TestRace:
     """Two workers with the same message..."""
 
     @pytest.mark.slow
-    @pytest.mark.postgres
+    @pytest.mark.row_locks
     @pytest.mark.django_db(transaction=True)
     def test_store_exactly_one_plan(
         self, make_plan_request: MakePlanRequest, make_plan: MakePlan, now: datetime
     ) -> None:
-        if connection.vendor != "postgresql":
-            pytest.skip("needs row locks: set DATABASE_URL to a PostgreSQL")
         request = make_plan_request(PlanState.SOLVING)
         barrier = threading.Barrier(2)
         reached: list[PlanState | None] = []
