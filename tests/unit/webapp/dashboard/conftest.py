@@ -26,6 +26,12 @@ Browse = Callable[[User | None], Client]
 PREFIX = "mdk_abcdefgh"
 
 
+@pytest.fixture(autouse=True)
+def _relay_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give pages their bookmark without a query, as in a web process, whose relay always runs."""
+    monkeypatch.setattr("webapp.dashboard.pages.get_position", lambda: 0)
+
+
 @pytest.fixture
 def browse() -> Browse:
     """Return a client that is signed in as a person; None is a stranger."""

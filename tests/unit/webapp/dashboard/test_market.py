@@ -80,7 +80,7 @@ class TestOffers:
     ) -> None:
         for number in range(20):
             load_offer(instance_type=f"type-{number:02}")
-        with django_assert_num_queries(10):
+        with django_assert_num_queries(9):
             visitor.get("/market/")
 
 

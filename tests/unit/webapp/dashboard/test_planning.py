@@ -143,7 +143,7 @@ class TestList:
         for number in range(5):
             make_plan_request(PlanState.PRICED, deployment_name=f"chat-{number}")
         client = browse(viewer)
-        with django_assert_num_queries(4):
+        with django_assert_num_queries(3):
             client.get("/plans/")
 
 
