@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from engine.clouds import port
 from engine.clouds.port import MachineDescription
-from engine.errors import EngineError
 from engine.serving.protocol import AgentStatus, ShardReport, ShardSpec
 from webapp.deployments.access import Access, get_agent_access
+from webapp.deployments.isolation import describe_failure
 from webapp.deployments.models import Machine, MachineState, Shard, ShardState
 
 
@@ -46,14 +46,16 @@ def look_at_machine(machine: Machine, shards: Sequence[Shard], access: Access) -
     """Return how a machine that was rented is now; nothing outside raises."""
     try:
         description = access.find_provider(machine.provider).describe(str(machine.token))
-    except EngineError as error:
-        return Sighting(description=None, trouble=error.message, num_requests={})
+    except Exception as error:  # noqa: BLE001  # whatever it is, it is this machine's alone, and told on its page
+        trouble = describe_failure(error, what="asking the provider")
+        return Sighting(description=None, trouble=trouble, num_requests={})
     if description.state is not port.MachineState.RUNNING:
         return Sighting(description=description, num_requests={})
     try:
         return _ask_agent(machine, shards, description, access)
-    except EngineError as error:
-        return Sighting(description=description, trouble=error.message, num_requests={})
+    except Exception as error:  # noqa: BLE001  # the same
+        trouble = describe_failure(error, what="asking the node agent")
+        return Sighting(description=description, trouble=trouble, num_requests={})
 
 
 def _ask_agent(machine: Machine, shards: Sequence[Shard], description: MachineDescription, access: Access) -> Sighting:

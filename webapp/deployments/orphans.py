@@ -8,11 +8,11 @@ from typing import Final
 from django.db import transaction
 
 from engine.clouds.port import MachineDescription, MachineState
-from engine.errors import EngineError
 from webapp.core import audit, events
 from webapp.deployments import states, transitions
 from webapp.deployments.access import Access
 from webapp.deployments.desired import define_machine_label
+from webapp.deployments.isolation import isolated
 from webapp.deployments.models import Machine
 
 _LOG: Final = logging.getLogger(__name__)
@@ -27,21 +27,16 @@ def release_orphans(*, access: Access, clock: Callable[[], datetime]) -> list[st
 
 
 def _release_of_provider(name: str, access: Access, clock: Callable[[], datetime]) -> list[str]:
-    try:
+    released = []
+    with isolated(f"machines of {name} cannot be listed"):
         provider = access.find_provider(name)
         tagged = [one for one in provider.list_tagged() if one.state is not MachineState.GONE]
-    except EngineError as error:
-        _LOG.warning("machines of %s cannot be listed: %s", name, error.message)
-        return []
-    released = []
-    for machine in _list_unwanted(tagged):  # after the listing, or a machine reserved in between would look forgotten
-        try:
-            provider.release(machine.machine_token)
-        except EngineError as error:
-            _LOG.warning("orphan %s of %s cannot be released: %s", machine.machine_token, name, error.message)
-            continue
-        _report(machine, provider_name=name, now=clock())
-        released.append(machine.machine_token)
+        # after the listing, or a machine reserved in between would look forgotten
+        for machine in _list_unwanted(tagged):
+            with isolated(f"orphan {machine.machine_token} of {name} cannot be released"):
+                provider.release(machine.machine_token)
+                _report(machine, provider_name=name, now=clock())
+                released.append(machine.machine_token)
     return released
 
 

@@ -8,12 +8,12 @@ from typing import Final
 
 from django.utils import timezone
 
-from engine.errors import EngineError
 from webapp.core import queue
 from webapp.core.errors import QueueUnavailableError
 from webapp.deployments import selectors
 from webapp.deployments.access import REAL_ACCESS, Access
 from webapp.deployments.applying import apply_plan
+from webapp.deployments.isolation import isolated
 from webapp.deployments.orphans import release_orphans
 from webapp.deployments.reconcile import reconcile_deployment
 from webapp.planning.models import PlanRequest, PlanState
@@ -51,20 +51,21 @@ def list_unapplied_ids() -> list[int]:
 
 
 def _apply(plan_request_id: int, access: Access, clock: Callable[[], datetime]) -> None:
-    try:
+    with isolated(f"plan request {plan_request_id} was not applied"):
         apply_plan(plan_request_id=plan_request_id, now=clock(), access=access)
-    except EngineError as error:
-        _LOG.warning("plan request %d was not applied: %s", plan_request_id, error.message)
 
 
 def _reconcile(
     deployment_id: int, access: Access, clock: Callable[[], datetime], sleep: Callable[[float], None]
 ) -> None:
-    try:
+    with isolated(f"deployment {deployment_id} was not reconciled"):
         result = reconcile_deployment(deployment_id=deployment_id, access=access, clock=clock, sleep=sleep)
         if result.is_moving:
-            queue.send_task("deployments.reconcile", queue="operate", deployment_id=deployment_id)
+            _watch_closely(deployment_id)
+
+
+def _watch_closely(deployment_id: int) -> None:
+    try:
+        queue.send_task("deployments.reconcile", queue="operate", deployment_id=deployment_id)
     except QueueUnavailableError as error:
         _LOG.warning("deployment %d is watched by the schedule only: %s", deployment_id, error.message)
-    except EngineError as error:
-        _LOG.error("deployment %d was not reconciled: %s", deployment_id, error.message)

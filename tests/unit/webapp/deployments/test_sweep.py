@@ -1,9 +1,11 @@
 """The regular round, and machines that nobody wants."""
 
+import subprocess
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from engine.clouds.port import AgentBootstrap, RentOrder
@@ -74,6 +76,52 @@ class TestReconcileAll:
         run(world)
         assert [row.name for row in Deployment.objects.all()] == ["chat"]
 
+    def test_goes_on_when_something_unforeseen_happens(
+        self, world: Any, sent: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        world.approve(name="first")
+        world.approve(name="second")
+        orphan = define_order()
+        world.cloud.rent(orphan)
+        original = sweep.reconcile_deployment
+
+        def reconcile(*, deployment_id: int, **rest: Any) -> Any:
+            if Deployment.objects.get(pk=deployment_id).name == "first":
+                raise subprocess.TimeoutExpired("agent", 60)
+            return original(deployment_id=deployment_id, **rest)
+
+        monkeypatch.setattr(sweep, "reconcile_deployment", reconcile)
+        assert run(world) == 2
+        second = Deployment.objects.get(name="second")
+        assert [machine.state for machine in world.list_held(second)] == ["ready", "ready"]
+        assert orphan.machine_token not in world.cloud.machines
+        assert "TimeoutExpired" in caplog.text
+
+    def test_goes_on_when_a_plan_meets_something_unforeseen(
+        self, world: Any, sent: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first = world.approve(name="first")
+        world.approve(name="second")
+        original = sweep.apply_plan
+
+        def apply(*, plan_request_id: int, **rest: Any) -> Any:
+            if plan_request_id == first.pk:
+                raise KeyError("machines")
+            return original(plan_request_id=plan_request_id, **rest)
+
+        monkeypatch.setattr(sweep, "apply_plan", apply)
+        assert run(world) == 1
+        assert Deployment.objects.get().name == "second"
+
+    def test_ends_with_its_task(self, world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        def run_out_of_time(**_: object) -> None:
+            raise SoftTimeLimitExceeded
+
+        world.start()
+        monkeypatch.setattr(sweep, "reconcile_deployment", run_out_of_time)
+        with pytest.raises(SoftTimeLimitExceeded):
+            run(world)
+
     def test_leaves_stopped_and_refused_deployments_alone(self, world: Any, sent: list[str], make_plan: Any) -> None:
         deployment = world.start()
         world.stop(deployment)
@@ -103,6 +151,25 @@ class TestOrphans:
         world.cloud.release_failure = ""
         run(world)
         assert world.cloud.machines == {}
+
+    def test_do_not_wait_for_one_that_cannot_be_released(
+        self, world: Any, sent: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        orphans = [define_order(), define_order()]
+        for order in orphans:
+            world.cloud.rent(order)
+        bad, good = sorted(order.machine_token for order in orphans)
+        original = world.cloud.release
+
+        def release(token: str) -> None:
+            if token == bad:
+                raise subprocess.TimeoutExpired("agent", 60)
+            original(token)
+
+        monkeypatch.setattr(world.cloud, "release", release)
+        run(world)
+        assert list(world.cloud.machines) == [bad]
+        assert AuditEntry.objects.get(action="machine.release-orphan").object_id == good
 
     def test_are_what_remains_of_a_row_that_is_over(self, world: Any, sent: list[str]) -> None:
         deployment = world.make_live()
