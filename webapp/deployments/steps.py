@@ -12,12 +12,13 @@ from typing import Final
 
 from django.db import transaction
 
-from engine.clouds.port import AgentBootstrap, RentedMachine, RentFailedError, RentOrder
-from engine.errors import EngineError, RefusedError
+from engine.clouds.port import AgentBootstrap, RentedMachine, RentOrder
+from engine.errors import RefusedError
 from webapp.deployments import ledger, recording, states, transitions
 from webapp.deployments.access import Access
 from webapp.deployments.desired import DesiredShard
 from webapp.deployments.difference import Declare, DrainMachine, DrainShards, Release, Rent, Reserve, Step
+from webapp.deployments.isolation import describe_failure
 from webapp.deployments.ledger import BudgetExceededError, NotWantedError, SpendLimitReachedError
 from webapp.deployments.models import Machine, MachineState, Shard, ShardState
 from webapp.deployments.secrets import decrypt_agent_secrets
@@ -76,30 +77,36 @@ def _reserve(step: Reserve, context: StepContext) -> bool:
 
 def _rent(step: Rent, context: StepContext) -> bool:
     provider = context.access.find_provider(Machine.objects.get(pk=step.machine_pk).provider)
-    machine = _begin_rent(step.machine_pk, context.clock())
+    machine, is_first = _begin_rent(step.machine_pk, context.clock())
     if machine is None:
         return False
     try:
         rented = provider.rent(_build_order(machine))
-    except (RentFailedError, RefusedError) as error:
-        _note_failed_rent(step.machine_pk, error, context.clock())
-        if isinstance(error, RefusedError):
-            raise
+    except RefusedError as error:
+        _note_failed_rent(step.machine_pk, reason=error.message, is_untouched=is_first, now=context.clock())
+        raise
+    except Exception as error:  # noqa: BLE001  # whatever it is, it is this machine's alone; the next pass tries again
+        reason = describe_failure(error, what="renting")
+        _note_failed_rent(step.machine_pk, reason=reason, is_untouched=False, now=context.clock())
         return False
     _finish_rent(step.machine_pk, rented, context.clock())
     return True
 
 
 @transaction.atomic
-def _begin_rent(pk: int, now: datetime) -> Machine | None:
-    """Write down that the machine may cost money from now on; None when it shall not be rented any more."""
+def _begin_rent(pk: int, now: datetime) -> tuple[Machine | None, bool]:
+    """Write down that the machine may cost money from now on; None when it shall not be rented any more.
+
+    The second value is whether nobody has called the provider for it before.
+    """
     machine = _lock_machine(pk)
     if machine.state in {MachineState.RELEASING, *states.OVER}:
-        return None
-    if machine.rent_started_at is None:
+        return None, False
+    is_first = machine.rent_started_at is None
+    if is_first:
         machine.rent_started_at = now
         machine.save(update_fields=["rent_started_at"])
-    return machine
+    return machine, is_first
 
 
 def _build_order(machine: Machine) -> RentOrder:
@@ -113,13 +120,17 @@ def _build_order(machine: Machine) -> RentOrder:
 
 
 @transaction.atomic
-def _note_failed_rent(pk: int, error: RentFailedError | RefusedError, now: datetime) -> None:
+def _note_failed_rent(pk: int, *, reason: str, is_untouched: bool, now: datetime) -> None:
+    """Write down why nothing was rented; unless it is certain, the machine counts as one that may exist.
+
+    Args:
+        is_untouched: the provider refused the only call there was, so it has made nothing.
+    """
     machine = _lock_machine(pk)
     if machine.state in states.OVER:
         return
-    is_first = machine.state == MachineState.RESERVED
-    changes: dict[str, object] = {"rent_started_at": None} if is_first else {}
-    transitions.move_machine(machine, to=MachineState(machine.state), reason=error.message, now=now, changes=changes)
+    changes: dict[str, object] = {"rent_started_at": None} if is_untouched else {}
+    transitions.move_machine(machine, to=MachineState(machine.state), reason=reason, now=now, changes=changes)
 
 
 @transaction.atomic
@@ -196,18 +207,18 @@ def release_machine(pk: int, *, access: Access, clock: Callable[[], datetime]) -
     if machine.rent_started_at is not None:
         try:
             access.find_provider(machine.provider).release(str(machine.token))
-        except EngineError as error:  # whatever it is, the next pass tries again
-            _note_failed_release(pk, error, clock())
+        except Exception as error:  # noqa: BLE001  # whatever it is, the next pass tries again
+            _note_failed_release(pk, describe_failure(error, what="releasing"), clock())
             return False
     _finish_release(pk, clock())
     return True
 
 
 @transaction.atomic
-def _note_failed_release(pk: int, error: EngineError, now: datetime) -> None:
+def _note_failed_release(pk: int, reason: str, now: datetime) -> None:
     machine = _lock_machine(pk)
     if machine.state == MachineState.RELEASING:
-        transitions.move_machine(machine, to=MachineState.RELEASING, reason=error.message, now=now)
+        transitions.move_machine(machine, to=MachineState.RELEASING, reason=reason, now=now)
 
 
 @transaction.atomic

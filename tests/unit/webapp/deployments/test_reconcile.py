@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
+from engine.clouds.port import MissingCredentialsError, RentFailedError
 from engine.domain.plan import Plan
 from engine.serving.protocol import VllmAvailability
 from tests.support.fake_cloud import Killed
@@ -119,9 +121,7 @@ class TestMakingAPlanReal:
         deployment = world.start()
         world.reconcile(deployment)
         machines = world.list_held(deployment)
-        assert [(one.state, one.state_reason, one.rent_started_at) for one in machines] == [
-            ("reserved", "no slot left", None)
-        ] * 2
+        assert [(one.state, one.state_reason) for one in machines] == [("reserved", "no slot left")] * 2
         assert deployment.state == "applying"
         assert "no slot left" in deployment.state_reason
         assert not LedgerEntry.objects.exists()
@@ -242,6 +242,69 @@ class TestBeingKilled:
         assert LedgerEntry.objects.filter(machine__deployment=deployment).count() == 2
 
 
+class TestFailingToRent:
+    """A machine that could not be rented..."""
+
+    def rent_but_fail(self, world: Any, error: Exception) -> None:
+        """Let the provider make the machine and fail nevertheless, once for each."""
+        original = world.cloud.rent
+
+        def rent(order: Any) -> Any:
+            original(order)
+            raise error
+
+        world.cloud.rent = rent
+
+    @pytest.mark.parametrize("error", [RentFailedError("timed out"), subprocess.TimeoutExpired("agent", 60)])
+    def test_may_exist_so_its_end_releases_and_counts_it(self, world: Any, error: Exception) -> None:
+        deployment = world.start()
+        self.rent_but_fail(world, error)
+        began_at = world.clock.now
+        world.reconcile(deployment, watch_s=0.0)
+        assert [(one.state, one.rent_started_at) for one in world.list_held(deployment)] == [("reserved", began_at)] * 2
+        assert len(world.cloud.machines) == 2
+        world.clock.sleep(60.0)
+        world.stop(deployment)
+        world.reconcile(deployment)
+        assert (deployment.state, world.cloud.machines) == ("stopped", {})
+        entries = LedgerEntry.objects.filter(machine__deployment=deployment)
+        assert [(one.opened_at, one.closed_at) for one in entries] == [(began_at, world.clock.now)] * 2
+
+    def test_is_released_too_when_its_plan_is_replaced(self, world: Any) -> None:
+        deployment = world.start()
+        self.rent_but_fail(world, RentFailedError("timed out"))
+        world.reconcile(deployment, watch_s=0.0)
+        del world.cloud.rent
+        world.apply(world.approve(world.make_local_plan(1)))
+        world.reconcile(deployment)
+        assert deployment.state == "live"
+        assert [str(one.token) for one in world.list_held(deployment)] == list(world.cloud.machines)
+        assert LedgerEntry.objects.exclude(closed_at=None).count() == 1
+
+    def test_is_nothing_when_the_only_call_was_refused(self, world: Any) -> None:
+        def refuse(_: object) -> None:
+            raise MissingCredentialsError("no credentials")
+
+        deployment = world.start()
+        world.cloud.rent = refuse
+        world.reconcile(deployment)
+        assert deployment.state == "failed"
+        assert {one.rent_started_at for one in Machine.objects.all()} == {None}
+        assert not LedgerEntry.objects.exists()
+
+    def test_may_exist_when_an_earlier_call_was_not_refused(self, world: Any) -> None:
+        def refuse(_: object) -> None:
+            raise MissingCredentialsError("no credentials")
+
+        deployment = world.start()
+        self.rent_but_fail(world, RentFailedError("timed out"))
+        world.reconcile(deployment, watch_s=0.0)
+        world.cloud.rent = refuse
+        world.reconcile(deployment)
+        assert (deployment.state, world.cloud.machines) == ("failed", {})
+        assert LedgerEntry.objects.exclude(closed_at=None).count() == 2
+
+
 class TestLosingMachines:
     """A machine whose agent ends..."""
 
@@ -295,6 +358,23 @@ class TestLosingMachines:
         assert "does not answer" in deployment.state_reason
         assert list_shard_states(deployment) == ["ready", "ready"]
         assert len(world.cloud.starts) == 2
+
+    def test_does_not_keep_the_others_waiting_when_asking_fails(self, world: Any) -> None:
+        deployment = world.make_live()
+        bad, good = (str(one.token) for one in world.list_held(deployment))
+        original = world.cloud.describe
+
+        def describe(token: str) -> Any:
+            if token == bad:
+                raise subprocess.TimeoutExpired("agent", 60)
+            return original(token)
+
+        world.cloud.describe = describe
+        world.cloud.kill_agent(good)
+        world.reconcile(deployment)
+        assert world.cloud.starts.count(good) == 2
+        reasons = [one.state_reason for one in world.list_held(deployment)]
+        assert reasons == ["asking the provider failed: TimeoutExpired, see the log", ""]
 
     def test_stays_as_it_is_while_the_provider_is_silent(self, world: Any) -> None:
         deployment = world.make_live()
