@@ -20,6 +20,9 @@ from engine.errors import InvalidInputError
 _COLUMNS: Final = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
 _MAX_ROUNDS: Final = 100  # of k-means; real traces settle within 30
 _LARGEST_TOKENS: Final = 10_000_000  # more is a broken row, not a request
+_MAX_REQUESTS: Final = 1_000_000  # more take minutes to read, and their classes hardly move
+_MAX_POINTS: Final = 20_000  # of k-means: its time grows with points and rounds
+_CHUNK: Final = 65_536  # points whose distances are held at once
 
 
 class InvalidTraceError(InvalidInputError):
@@ -86,17 +89,14 @@ def parse_trace_csv(text: str | Iterable[str]) -> Trace:
     Timestamps without an offset are UTC. Further columns are ignored.
 
     Raises:
-        InvalidTraceError: a column is missing, a value cannot be used, or there is no request.
+        InvalidTraceError: a column is missing, a value cannot be used, the text is no CSV, or there are no or too
+            many requests.
     """
     reader = csv.DictReader(io.StringIO(text) if isinstance(text, str) else text)
-    header = [name.strip().lstrip("\ufeff") for name in reader.fieldnames or ()]
-    reader.fieldnames = header
-    for column in _COLUMNS:
-        if column not in header:
-            raise _refuse(1, column, "is missing from the header")
-    rows = [_parse_row(number, row) for number, row in enumerate(reader, start=2)]
-    if not rows:
-        raise _refuse(2, "TIMESTAMP", "is missing: the trace has no request")
+    try:
+        rows = _read_rows(reader)
+    except csv.Error as error:
+        raise _refuse(reader.line_num + 1, "TIMESTAMP", f"cannot be read: {error}") from error
     rows.sort(key=lambda row: row[0])
     started_at = rows[0][0]
     return Trace(
@@ -104,6 +104,32 @@ def parse_trace_csv(text: str | Iterable[str]) -> Trace:
         arrivals_s=tuple((at - started_at).total_seconds() for at, _, _ in rows),
         prompt_tokens=tuple(prompt_tokens for _, prompt_tokens, _ in rows),
         output_tokens=tuple(output_tokens for _, _, output_tokens in rows),
+    )
+
+
+def _read_rows(reader: "csv.DictReader[str]") -> list[tuple[datetime, int, int]]:
+    header = [name.strip().lstrip("\ufeff") for name in reader.fieldnames or ()]
+    reader.fieldnames = header
+    for column in _COLUMNS:
+        if column not in header:
+            raise _refuse(1, column, "is missing from the header")
+    rows: list[tuple[datetime, int, int]] = []
+    for number, row in enumerate(reader, start=2):
+        if len(rows) == _MAX_REQUESTS:
+            raise _refuse_length(number)
+        rows.append(_parse_row(number, row))
+    if not rows:
+        raise _refuse(2, "TIMESTAMP", "is missing: the trace has no request")
+    return rows
+
+
+def _refuse_length(row: int) -> InvalidTraceError:
+    return InvalidTraceError(
+        f"row {row}: the trace has more than {_MAX_REQUESTS:,} requests",
+        field="TIMESTAMP",
+        remedy="give a shorter part of the trace; an hour of it is enough to plan with",
+        row=row,
+        column="TIMESTAMP",
     )
 
 
@@ -146,13 +172,15 @@ def _parse_tokens(number: int, column: str, text: str | None) -> int:
 def cluster_trace(trace: Trace, *, num_classes: int = 9, seed: int = 0) -> ClusteredTrace:
     """Return at most `num_classes` request classes that stand for a trace.
 
-    k-means over (ln prompt, ln output) with k-means++ starts: sizes spread over orders of magnitude. A class
-    stands for its requests by their mean sizes, so that tokens in all are kept up to rounding.
+    k-means over (ln prompt, ln output) with k-means++ starts: sizes spread over orders of magnitude. The centres of
+    a trace of more than 20,000 requests are those of as many drawn at random with `seed`; every request then joins
+    its nearest centre. A class stands for its requests by their mean sizes, so that tokens in all are kept up to
+    rounding.
 
     Args:
         trace: the requests.
         num_classes: classes wanted, >= 1; fewer come back when sizes coincide.
-        seed: of the starts; the same trace and seed give the same classes.
+        seed: of the draw and the starts; the same trace and seed give the same classes.
     Raises:
         InvalidTraceError: `num_classes` is below 1.
     """
@@ -161,7 +189,9 @@ def cluster_trace(trace: Trace, *, num_classes: int = 9, seed: int = 0) -> Clust
             f"num_classes: {num_classes} is not a number of classes", field="num_classes", remedy="give 1 or more"
         )
     sizes = np.column_stack([trace.prompt_tokens, trace.output_tokens]).astype(np.float64)
-    labels = _assign_clusters(np.log(sizes), num_classes, np.random.default_rng(seed))
+    points = np.log(sizes)
+    rng = np.random.default_rng(seed)
+    labels = _find_nearest(points, _find_centres(_draw_points(points, rng), num_classes, rng))
     return ClusteredTrace(
         classes=_define_classes(sizes, labels),
         requests_per_s=trace.requests_per_s,
@@ -170,8 +200,15 @@ def cluster_trace(trace: Trace, *, num_classes: int = 9, seed: int = 0) -> Clust
     )
 
 
-def _assign_clusters(points: NDArray[np.float64], num_classes: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return the cluster of every point after Lloyd's rounds."""
+def _draw_points(points: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return all points, or as many as k-means takes."""
+    if len(points) <= _MAX_POINTS:
+        return points
+    return points[rng.choice(len(points), size=_MAX_POINTS, replace=False)]
+
+
+def _find_centres(points: NDArray[np.float64], num_classes: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return the centres after Lloyd's rounds."""
     centres = _choose_starts(points, min(num_classes, len(np.unique(points, axis=0))), rng)
     labels = _find_nearest(points, centres)
     for _ in range(_MAX_ROUNDS):
@@ -181,7 +218,7 @@ def _assign_clusters(points: NDArray[np.float64], num_classes: int, rng: np.rand
         if np.array_equal(moved, labels):
             break
         labels = moved
-    return labels
+    return centres
 
 
 def _choose_starts(points: NDArray[np.float64], num_centres: int, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -195,8 +232,12 @@ def _choose_starts(points: NDArray[np.float64], num_centres: int, rng: np.random
 
 
 def _find_nearest(points: NDArray[np.float64], centres: NDArray[np.float64]) -> NDArray[np.int64]:
-    distances = ((points[:, None, :] - centres[None, :, :]) ** 2).sum(axis=2)
-    nearest: NDArray[np.int64] = distances.argmin(axis=1).astype(np.int64)
+    """Return the index of the centre nearest to every point."""
+    nearest = np.empty(len(points), dtype=np.int64)
+    for start in range(0, len(points), _CHUNK):
+        chunk = points[start : start + _CHUNK]
+        distances = ((chunk[:, None, :] - centres[None, :, :]) ** 2).sum(axis=2)
+        nearest[start : start + _CHUNK] = distances.argmin(axis=1)
     return nearest
 
 

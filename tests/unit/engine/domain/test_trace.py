@@ -1,10 +1,13 @@
 """Traces in the Azure CSV format."""
 
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from engine.domain import trace as trace_module
 from engine.domain.trace import InvalidTraceError, Trace, cluster_trace, parse_trace_csv
 from engine.domain.workload import ArrivalProcess
 
@@ -76,6 +79,20 @@ class TestParseTraceCsv:
         assert error.value.data["row"] == row
         assert error.value.message.startswith(message)
 
+    def test_names_the_row_that_is_no_csv(self) -> None:
+        text = HEADER + "2023-11-16 18:00:00,1,1\n" + "x" * 200_000
+        with pytest.raises(InvalidTraceError, match="row 3: TIMESTAMP cannot be read: field larger") as error:
+            parse_trace_csv(text)
+        assert error.value.data["row"] == 3
+        assert "CSV" in error.value.remedy
+
+    def test_refuses_more_requests_than_can_be_read_in_seconds(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(trace_module, "_MAX_REQUESTS", 2)
+        with pytest.raises(InvalidTraceError, match="row 4: the trace has more than 2 requests") as error:
+            parse_trace_csv(HEADER + "2023-11-16 18:00:00,1,1\n" * 3)
+        assert "shorter" in error.value.remedy
+        assert parse_trace_csv(HEADER + "2023-11-16 18:00:00,1,1\n" * 2).num_requests == 2
+
 
 class TestTrace:
     def test_counts_intervals_for_the_rate(self) -> None:
@@ -107,6 +124,27 @@ class TestClusterTrace:
     def test_is_the_same_for_the_same_seed(self) -> None:
         trace = _define_trace([(10 + 7 * index % 400, 1 + index % 90) for index in range(300)])
         assert cluster_trace(trace, seed=3) == cluster_trace(trace, seed=3)
+
+    def test_draws_from_a_long_trace_and_counts_it_whole(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(trace_module, "_MAX_POINTS", 30)
+        monkeypatch.setattr(trace_module, "_CHUNK", 7)
+        trace = _define_trace([(100, 10)] * 60 + [(2000, 10)] * 30 + [(100, 500)] * 10)
+        found = {item.id: item.share for item in cluster_trace(trace, num_classes=3).classes}
+        assert found == {"p100-o10": 0.6, "p2000-o10": 0.3, "p100-o500": 0.1}
+        assert cluster_trace(trace, num_classes=3) == cluster_trace(trace, num_classes=3)
+
+    @pytest.mark.slow
+    def test_settles_a_trace_of_a_day_in_seconds(self) -> None:
+        rng = np.random.default_rng(1)
+        sizes = np.exp(rng.normal((7.0, 5.0), 1.0, size=(400_000, 2))).astype(int) + 1
+        trace = _define_trace([(int(prompt), int(output)) for prompt, output in sizes])
+        started_s = time.process_time()
+        clustered = cluster_trace(trace)
+        assert time.process_time() - started_s < 10.0
+        assert len(clustered.classes) == 9
+        assert sum(item.share * item.prompt_tokens for item in clustered.classes) == pytest.approx(
+            sizes[:, 0].mean(), rel=1e-3
+        )
 
     def test_refuses_no_class(self) -> None:
         with pytest.raises(InvalidTraceError, match="num_classes: 0"):
