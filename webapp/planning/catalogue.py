@@ -77,11 +77,12 @@ def upload_model(*, actor: User, slug: str, name: str, config: Mapping[str, obje
     return row
 
 
-@transaction.atomic
 def upload_trace(
     *, actor: User, slug: str, name: str, csv_text: str, num_classes: int = 9, now: datetime
 ) -> WorkloadProfile:
     """Store a workload from a trace in the Azure CSV format: request classes by clustering, rate from timestamps.
+
+    Reading and clustering take seconds, so they happen before the transaction: nobody waits for the database.
 
     Args:
         num_classes: request classes wanted, 1..32; fewer come when sizes coincide.
@@ -103,10 +104,15 @@ def upload_trace(
         "created_by": actor,
         "created_at": now,
     }
-    row, is_new = WorkloadProfile.objects.get_or_create(slug=slug, defaults=given)
+    return _store_workload(slug, given, actor, now)
+
+
+@transaction.atomic
+def _store_workload(slug: str, given: Mapping[str, object], actor: User, now: datetime) -> WorkloadProfile:
+    row, is_new = WorkloadProfile.objects.get_or_create(slug=slug, defaults=dict(given))
     if not is_new:
         raise _refuse_taken(slug, "workload")
-    detail = {"slug": slug, "num_requests": trace.num_requests}
+    detail = {"slug": slug, "num_requests": row.num_requests}
     audit.record(
         actor=actor, action="workload.upload", object_type="workload", object_id=row.pk, now=now, detail=detail
     )

@@ -3,17 +3,19 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db import connection
 
 from engine.domain.model_config import InvalidModelConfigError
 from engine.domain.model_presets import list_model_presets
-from engine.domain.trace import InvalidTraceError
+from engine.domain.trace import ClusteredTrace, InvalidTraceError, cluster_trace
 from engine.domain.workload_presets import list_workload_presets
 from engine.errors import InvalidInputError
 from webapp.core.models import AuditEntry, User
-from webapp.planning import mapping, services
+from webapp.planning import catalogue, mapping, services
 from webapp.planning.models import ServedModel, WorkloadProfile
 
 pytestmark = pytest.mark.django_db
@@ -195,6 +197,20 @@ class TestUploadTrace:
         with pytest.raises(InvalidInputError, match="already called 'mine'"):
             upload_trace(name="Other")
         assert WorkloadProfile.objects.get().name == "Mine"
+
+    @pytest.mark.django_db(transaction=True)
+    def test_holds_no_lock_while_it_reads_and_clusters(
+        self, upload_trace: UploadTrace, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        seen: list[bool] = []
+
+        def watch(*given: Any, **named: Any) -> ClusteredTrace:
+            seen.append(connection.in_atomic_block)
+            return cluster_trace(*given, **named)
+
+        monkeypatch.setattr(catalogue, "cluster_trace", watch)
+        upload_trace()
+        assert seen == [False]
 
     @pytest.mark.data
     @pytest.mark.slow
