@@ -20,6 +20,7 @@ from engine.errors import InvalidInputError
 REQUIRED_COLUMNS: Final = (
     "provider", "region", "instance_type", "gpu", "gpu_count", "market", "usd_per_hour", "source", "observed_at",
 )  # fmt: skip
+_RESERVED_PROVIDERS: Final = frozenset({"local", "ssh"})  # machines the console knows itself, not from tables
 _MIN_USD_PER_HOUR: Final = 0.0001  # less is a misread figure; the database keeps six decimals
 _MAX_USD_PER_HOUR: Final = 100_000.0  # more is a misread figure, not a machine
 _MAX_COUNT: Final = 1_000_000
@@ -116,7 +117,7 @@ def _check_columns(columns: Iterable[str]) -> None:
 def _parse_row(row: Mapping[str, str | None], *, now: datetime, seen: set[tuple[str, datetime]]) -> Offer:
     if any(row.get(_SURPLUS) or ()):
         raise _RowError("source", "the row has more cells than the header; put text with commas in quotes")
-    provider = _read_word(row, "provider")
+    provider = _read_provider(row)
     region = _read_word(row, "region")
     zone = _read_word(row, "zone") if _read_text(row, "zone") else ""
     instance_type = _read_word(row, "instance_type")
@@ -160,6 +161,13 @@ def _read_word(row: Mapping[str, str | None], field: str) -> str:
     if not _WORD.fullmatch(text):
         raise _RowError(field, f"{field} {text!r} may hold letters, digits, dots, hyphens and underscores only")
     return text
+
+
+def _read_provider(row: Mapping[str, str | None]) -> str:
+    provider = _read_word(row, "provider")
+    if provider.lower() in _RESERVED_PROVIDERS:
+        raise _RowError("provider", f"provider {provider!r} is kept for the console's own machines; give another name")
+    return provider
 
 
 def _read_gpu(row: Mapping[str, str | None]) -> str:

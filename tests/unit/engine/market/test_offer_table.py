@@ -59,6 +59,12 @@ class TestParseOfferTable:
         assert offer.id == "aws:us-east-1:us-east-1a:p5.48xlarge:spot"
         assert (offer.available_count, offer.interruption_class) == (3, 4)
 
+    @pytest.mark.parametrize("provider", ["local", "ssh", "Local"])
+    def test_refuses_the_providers_of_the_consoles_own_machines(self, provider: str) -> None:
+        refused = _refuse(provider=provider)
+        assert refused.field == "provider"
+        assert refused.message == f"provider {provider!r} is kept for the console's own machines; give another name"
+
     def test_understands_the_names_providers_write(self) -> None:
         [offer] = _parse({"gpu": "NVIDIA A100-SXM4-80GB"}).offers
         assert offer.gpu_name == "A100-80"
