@@ -11,6 +11,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Max, Min
 
 from webapp.core.models import Event, User
+from webapp.core.numbers import find_number
 from webapp.core.relay import define_group, relay
 
 _MAX_TOPICS: Final = 32
@@ -58,10 +59,8 @@ class EventConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels s
     def _read_query(self, query: Mapping[str, list[str]]) -> bool:
         self.topics = tuple(dict.fromkeys(query.get("topic", [])))
         after = query.get("after", [""])[-1]
-        if not 1 <= len(self.topics) <= _MAX_TOPICS or not (after == "" or (after.isascii() and after.isdigit())):
-            return False
-        self.sent_id = int(after) if after else None
-        return True
+        self.sent_id = find_number(after)
+        return 1 <= len(self.topics) <= _MAX_TOPICS and (after == "" or self.sent_id is not None)
 
     async def _start(self) -> None:
         if self.sent_id is not None and await database_sync_to_async(has_lost_events)(self.sent_id):

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from engine.errors import EngineError, InvalidInputError
+from webapp.core.numbers import find_number
 from webapp.core.permissions import CORE_ADMIN, DEPLOYMENTS_OPERATE, DEPLOYMENTS_VIEW
 from webapp.dashboard import deployment_page
 from webapp.dashboard.forms import NameForm, SpendLimitForm
@@ -71,9 +72,8 @@ def get_series(request: HttpRequest, name: str) -> HttpResponse:
 
 
 def _read_window(text: str) -> float:
-    if text.isascii() and text.isdigit() and 0 < int(text) <= _MAX_WINDOW_S:
-        return float(text)
-    return float(_DEFAULT_WINDOW_S)
+    window_s = find_number(text) or 0
+    return float(window_s if 0 < window_s <= _MAX_WINDOW_S else _DEFAULT_WINDOW_S)
 
 
 @page(DEPLOYMENTS_VIEW)

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from engine.errors import InvalidInputError
+from webapp.core.numbers import find_number
 from webapp.core.permissions import MARKET_MANAGE, MARKET_VIEW
 from webapp.dashboard.forms import OfferFilterForm, OfferImportForm
 from webapp.dashboard.pages import get_actor, get_live_position, page, render_page
@@ -106,7 +107,7 @@ def _read_filter(form: OfferFilterForm, params: QueryDict) -> OfferFilter:
 def _read_page(filters: OfferFilter, text: str) -> OfferPage:
     count = selectors.count_current_offers(filters=filters)
     last = max(1, -(-count.num_offers // _PAGE_SIZE))
-    number = min(int(text), last) if text.isascii() and text.isdigit() and int(text) > 0 else 1
+    number = min(find_number(text) or 1, last)
     offset = (number - 1) * _PAGE_SIZE
     offers = selectors.list_current_offers(filters=filters, now=timezone.now(), offset=offset, limit=_PAGE_SIZE)
     return OfferPage(offers=tuple(offers), count=count, number=number)

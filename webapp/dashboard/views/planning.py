@@ -8,6 +8,7 @@ from django.views.decorators.http import require_POST
 
 from engine.errors import InvalidInputError, UnavailableError
 from webapp.approvals import selectors as approval_selectors
+from webapp.core.numbers import find_number
 from webapp.core.permissions import PLANNING_CREATE, PLANNING_VIEW
 from webapp.dashboard import plan_page, timeline
 from webapp.dashboard.pages import get_actor, get_live_position, page, render_page, run_action, tell_unavailable
@@ -66,9 +67,9 @@ def _make_form(data: object = None, *, initial: object = None) -> PlanForm:
 
 
 def _read_initial(request: HttpRequest) -> dict[str, object]:
-    text = request.GET.get("from", "")
-    if text.isascii() and text.isdigit():
-        return dict(define_initial(selectors.get_plan_request(pk=int(text))))
+    pk = find_number(request.GET.get("from", ""))
+    if pk is not None:
+        return dict(define_initial(selectors.get_plan_request(pk=pk)))
     return {"deployment_name": request.GET.get("deployment", "")}
 
 

@@ -73,7 +73,7 @@ class TestConnect:
     @pytest.mark.parametrize(
         "query",
         ["", "after=3", _ask(*(f"t{number}" for number in range(33))), "topic=market&after=x", "topic=market&after=-1",
-         "topic=market&after=%C2%B2"],
+         "topic=market&after=%C2%B2", f"topic=market&after={'9' * 5000}"],
     )  # fmt: skip
     async def test_refuses_what_it_cannot_read(self, query: str) -> None:
         assert await Browser(query).connect() == 4400

@@ -79,7 +79,15 @@ class TestPage:
 
 class TestSeries:
     @pytest.mark.parametrize(
-        ("query", "window_s"), [("", 300), ("?window_s=3600", 3600), ("?window_s=x", 300), ("?window_s=99999999", 300)]
+        ("query", "window_s"),
+        [
+            ("", 300),
+            ("?window_s=3600", 3600),
+            ("?window_s=x", 300),
+            ("?window_s=99999999", 300),
+            (f"?window_s={'9' * 5000}", 300),
+        ],
+        ids=["default", "hour", "word", "month", "endless"],
     )
     def test_covers_the_window_that_was_asked_for(
         self, browse: Any, viewer: User, deployment: Deployment, query: str, window_s: int
