@@ -20,6 +20,8 @@ from webapp.deployments.access import REAL_ACCESS, Access
 from webapp.deployments.applying import NotApprovedError, apply_plan
 from webapp.deployments.models import Deployment, DeploymentState, GatewayKey, Machine
 from webapp.deployments.steps import release_machine
+from webapp.planning import services as plan_services
+from webapp.planning.models import PlanRequest, PlanState
 
 __all__ = [
     "NotApprovedError",
@@ -42,19 +44,29 @@ _KEY_NAME_CHARS: Final = 64
 def stop_deployment(*, actor: User | None, name: str, now: datetime) -> Deployment:
     """Have everything of a deployment released; a second call changes nothing.
 
+    Plans for it that were approved and not applied yet become stale, or the next round would start it again.
+
     Raises:
         NotFoundError: there is no such deployment.
     """
     deployment = _lock_by_name(name)
+    who = actor.username if actor else "the system"
+    _withdraw_approved(name, reason=f"the deployment was stopped by {who}: solve it again", actor=actor, now=now)
     if deployment.state in states.UNWANTED:
         return deployment
-    who = actor.username if actor else "the system"
     transitions.move_deployment(
         deployment, to=DeploymentState.STOPPING, reason=f"stopped by {who}", actor=actor, now=now
     )
     _audit(deployment, "deployment.stop", actor=actor, now=now)
     queue.send_task("deployments.reconcile", queue="operate", deployment_id=deployment.pk)
     return deployment
+
+
+def _withdraw_approved(name: str, *, reason: str, actor: User | None, now: datetime) -> None:
+    """Make the approved plans of a locked deployment stale; applying takes the same lock first."""
+    waiting = PlanRequest.objects.select_for_update(of=("self",)).filter(deployment_name=name, state=PlanState.APPROVED)
+    for request in waiting.order_by("pk"):
+        plan_services.move_locked(request, to=PlanState.STALE, reason=reason, actor=actor, now=now)
 
 
 @transaction.atomic

@@ -10,7 +10,7 @@ import pytest
 from engine.errors import InvalidInputError
 from webapp.core.errors import NotFoundError
 from webapp.core.models import AuditEntry, Event, User
-from webapp.deployments import services
+from webapp.deployments import services, sweep
 from webapp.deployments.models import GatewayKey, LedgerEntry
 from webapp.planning.models import PlanRequest
 
@@ -31,6 +31,27 @@ class TestStopDeployment:
         for _ in range(2):
             services.stop_deployment(actor=None, name="chat", now=now)
         assert AuditEntry.objects.filter(action="deployment.stop").count() == 1
+
+    def test_leaves_no_approved_plan_that_would_start_it_again(self, world: Any, planner: User, now: datetime) -> None:
+        deployment = world.make_live()
+        waiting, other = world.approve(), world.approve(name="other")
+        services.stop_deployment(actor=planner, name="chat", now=now)
+        waiting.refresh_from_db()
+        other.refresh_from_db()
+        assert (waiting.state, other.state) == ("stale", "approved")
+        assert waiting.state_reason == "the deployment was stopped by planner: solve it again"
+        move = AuditEntry.objects.get(action="plan-request.move", object_id=str(waiting.pk), detail__to="stale")
+        assert (move.actor, move.detail["from"]) == (planner, "approved")
+        world.reconcile(deployment)
+        assert sweep.list_unapplied_ids() == [other.pk]
+        assert (deployment.state, world.cloud.machines) == ("stopped", {})
+
+    def test_withdraws_what_was_approved_after_the_first_stop(self, world: Any, now: datetime) -> None:
+        world.stop(world.make_live())
+        waiting = world.approve()
+        services.stop_deployment(actor=None, name="chat", now=now)
+        waiting.refresh_from_db()
+        assert waiting.state == "stale"
 
     def test_names_a_deployment_that_is_not_there(self, now: datetime) -> None:
         with pytest.raises(NotFoundError, match="there is no deployment nope"):
