@@ -6,6 +6,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from webapp.approvals import selectors, services
+from webapp.core.numbers import find_number
 from webapp.core.permissions import APPROVALS_DECIDE, APPROVALS_VIEW
 from webapp.dashboard.pages import get_actor, get_live_position, page, render_page, run_action
 from webapp.planning import selectors as planning_selectors
@@ -59,5 +60,4 @@ def _read_comment(request: HttpRequest) -> str:
 
 def _read_plan_id(request: HttpRequest) -> int | None:
     """Return the plan that the page showed: only that one is decided."""
-    text = request.POST.get("plan_id", "")
-    return int(text) if text.isascii() and text.isdigit() else None
+    return find_number(request.POST.get("plan_id", ""))

@@ -44,6 +44,12 @@ class TestDeciding:
         assert awaiting.state == "approved"
         assert "Approved. The plan is being applied." in response.content.decode()
 
+    def test_survives_a_plan_that_is_an_endless_number(
+        self, browse: Any, approver: User, awaiting: PlanRequest
+    ) -> None:
+        answer = browse(approver).post(f"/plans/{awaiting.pk}/reject/", {"comment": "no", "plan_id": "9" * 5000})
+        assert answer.status_code == 302
+
     def test_rejects_with_a_comment(self, browse: Any, approver: User, awaiting: PlanRequest) -> None:
         browse(approver).post(f"/plans/{awaiting.pk}/reject/", {"comment": "too dear"})
         awaiting.refresh_from_db()
