@@ -10,6 +10,7 @@ from webapp.api.schemas_planning import DecisionOut
 from webapp.approvals import selectors, services
 from webapp.approvals.models import Policy
 from webapp.core.permissions import APPROVALS_DECIDE, APPROVALS_VIEW, require
+from webapp.deployments.stock import count_taken
 
 router = Router(tags=["approvals"])
 
@@ -27,7 +28,12 @@ def approve(request: HttpRequest, plan_request_id: int, body: DecisionIn) -> sel
     actor = get_actor(request)
     require(actor, APPROVALS_DECIDE)
     decision = services.approve(
-        actor=actor, plan_request_id=plan_request_id, comment=body.comment, plan_id=body.plan_id, now=timezone.now()
+        actor=actor,
+        plan_request_id=plan_request_id,
+        comment=body.comment,
+        plan_id=body.plan_id,
+        now=timezone.now(),
+        count_taken=count_taken,
     )
     return selectors.row_to_view(decision)
 

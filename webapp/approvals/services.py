@@ -17,6 +17,7 @@ from webapp.core.queue import send_task
 from webapp.planning import selectors as planning_selectors
 from webapp.planning import services as planning_services
 from webapp.planning.models import PlanRequest, PlanState
+from webapp.planning.stock import CountTaken, count_nothing
 
 __all__ = [
     "NotAwaitingApprovalError",
@@ -136,7 +137,13 @@ def _count_policies(policies: list[Policy]) -> str:
 
 
 def approve(
-    *, actor: User, plan_request_id: int, comment: str = "", plan_id: int | None = None, now: datetime
+    *,
+    actor: User,
+    plan_request_id: int,
+    comment: str = "",
+    plan_id: int | None = None,
+    now: datetime,
+    count_taken: CountTaken = count_nothing,
 ) -> Decision:
     """Approve a plan that still holds, and queue applying it.
 
@@ -144,6 +151,7 @@ def approve(
 
     Args:
         plan_id: the plan that the actor has seen; None approves whatever the request's plan is now.
+        count_taken: counts what other deployments have of the stock; the plan cannot have it.
     Raises:
         NotFoundError: there is no such plan request.
         ForbiddenError: the role does not include decisions; SelfApprovalError: the actor is the author.
@@ -154,7 +162,7 @@ def approve(
     """
     request = planning_selectors.get_plan_request(pk=plan_request_id)
     checks.check_may_decide(actor=actor, request=request)
-    planning_services.check_fresh(plan_request_id=plan_request_id, now=now)
+    planning_services.check_fresh(plan_request_id=plan_request_id, now=now, count_taken=count_taken)
     seen = SeenPlan(request_id=plan_request_id, plan_id=plan_id)
     return _decide_as_person(actor=actor, seen=seen, verdict=Verdict.APPROVED, comment=comment, now=now)
 

@@ -11,7 +11,7 @@ from engine.errors import RefusedError
 from engine.market.local import PROVIDER as LOCAL_PROVIDER
 from webapp.core import queue
 from webapp.core.errors import ConflictError
-from webapp.deployments import desired, recording, standing, states, transitions, wanting
+from webapp.deployments import desired, recording, standing, states, stock, transitions, wanting
 from webapp.deployments.access import REAL_ACCESS, Access
 from webapp.deployments.desired import UnusablePlanError
 from webapp.deployments.matching import HeldMachine, match_machines
@@ -41,14 +41,15 @@ def apply_plan(*, plan_request_id: int, now: datetime, access: Access = REAL_ACC
     Raises:
         NotFoundError: there is no such plan request.
         NotApprovedError: nobody approved it, or it has ended.
-        StalePlanError: the market moved away from it; it is stale now.
+        StalePlanError: the market, or what other deployments leave of it, moved away from the plan; it is stale now,
+            or will be with the next attempt.
     """
     request = plan_selectors.get_plan_request(pk=plan_request_id)
     if request.state in wanting.DECIDING:
         return Deployment.objects.filter(plan_request=request).first()
     if request.state != PlanState.APPROVED:
         raise NotApprovedError(f"plan request {plan_request_id} is {request.get_state_display().lower()}, not approved")
-    plan_services.check_fresh(plan_request_id=plan_request_id, now=now)
+    plan_services.check_fresh(plan_request_id=plan_request_id, now=now, count_taken=stock.count_taken)
     try:
         plan = _check_plan(request, access)
     except RefusedError as error:
@@ -91,6 +92,7 @@ def _fail(plan_request_id: int, *, reason: str, now: datetime) -> Deployment | N
 @transaction.atomic
 def _take_over(plan_request_id: int, plan: Plan, now: datetime) -> Deployment:
     deployment, request = _lock_both(plan_request_id, now)
+    _check_stock(request, now)
     if deployment.plan_request_id != plan_request_id:
         standing.end_plan(deployment, to=PlanState.SUPERSEDED, reason=f"by plan request {plan_request_id}", now=now)
     _point_to(deployment, request, now)
@@ -101,6 +103,19 @@ def _take_over(plan_request_id: int, plan: Plan, now: datetime) -> Deployment:
     return deployment
 
 
+def _check_stock(request: PlanRequest, now: datetime) -> None:
+    """Return when the machines are still there, now that no other plan is being handed over.
+
+    Raises:
+        StalePlanError: another deployment was faster; rolled back, the next attempt moves the request.
+    """
+    taken = stock.count_taken(deployment_name=request.deployment_name)
+    if reason := plan_services.find_stale_reason(request.plan, now=now, taken=taken):
+        raise plan_services.StalePlanError(
+            f"the plan no longer holds: {reason}", plan_request_id=request.pk, reason=reason
+        )
+
+
 def _lock_both(plan_request_id: int, now: datetime) -> tuple[Deployment, PlanRequest]:
     """Return deployment and plan request, locked in the order in which the reconcile loop locks them.
 
@@ -108,10 +123,17 @@ def _lock_both(plan_request_id: int, now: datetime) -> tuple[Deployment, PlanReq
         NotApprovedError: someone handed the plan over, or took it back, in the meantime.
     """
     deployment = _lock_or_create(plan_selectors.get_plan_request(pk=plan_request_id), now)
+    _wait_for_other_plans()
     request = plan_services.lock_plan_request(plan_request_id)
     if request.state != PlanState.APPROVED:
         raise NotApprovedError(f"plan request {plan_request_id} was {request.get_state_display().lower()} meanwhile")
     return deployment, request
+
+
+def _wait_for_other_plans() -> None:
+    """Lock whatever can be handed over, in one order: of two plans at once, the second one sees the first one's."""
+    approved = PlanRequest.objects.select_for_update().filter(state=PlanState.APPROVED)
+    list(approved.order_by("pk").values_list("pk", flat=True))
 
 
 def _lock_or_create(request: PlanRequest, now: datetime) -> Deployment:
@@ -131,8 +153,8 @@ def _lock_or_create(request: PlanRequest, now: datetime) -> Deployment:
 def _point_to(deployment: Deployment, request: PlanRequest, now: datetime) -> None:
     deployment.plan_request = request
     deployment.budget_usd_per_hour = request.budget_usd_per_hour
-    deployment.updated_at = now
-    deployment.save(update_fields=["plan_request", "budget_usd_per_hour", "updated_at"])
+    deployment.price_refused_at, deployment.updated_at = None, now
+    deployment.save(update_fields=["plan_request", "budget_usd_per_hour", "price_refused_at", "updated_at"])
 
 
 def _rematch(deployment: Deployment, plan: Plan, now: datetime) -> None:

@@ -6,7 +6,7 @@ from django.db import transaction
 
 from webapp.core.models import User
 from webapp.planning.catalogue import ensure_presets, upload_model, upload_trace
-from webapp.planning.freshness import StalePlanError, check_fresh
+from webapp.planning.freshness import StalePlanError, check_fresh, find_stale_reason
 from webapp.planning.models import PlanRequest
 from webapp.planning.plan_requests import PlanRequestSpec, create_plan_request
 from webapp.planning.solving import fail_solve, solve, start_solve, sweep_solves
@@ -20,6 +20,7 @@ __all__ = [
     "create_plan_request",
     "ensure_presets",
     "fail_solve",
+    "find_stale_reason",
     "lock_plan_request",
     "move",
     "move_locked",

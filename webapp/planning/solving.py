@@ -25,8 +25,9 @@ from webapp.core.models import User
 from webapp.core.queue import send_task
 from webapp.market.mapping import usd_to_decimal
 from webapp.market.selectors import list_snapshot_offers
-from webapp.planning import mapping
+from webapp.planning import mapping, stock
 from webapp.planning.models import Plan, PlanRequest, PlanState
+from webapp.planning.stock import CountTaken
 from webapp.planning.transitions import OBJECT_TYPE, define_topic, lock_plan_request, move_locked
 
 logger = logging.getLogger(__name__)
@@ -104,6 +105,7 @@ def solve(
     compute: ComputePlan,
     clock: Callable[[], float],
     get_now: Callable[[], datetime],
+    count_taken: CountTaken = stock.count_nothing,
 ) -> PlanState | None:
     """Solve one request; return the state it reached, or None when the token was not (or no longer) the row's.
 
@@ -111,11 +113,14 @@ def solve(
         compute: the planner: request and progress report in, answer out.
         clock: monotonic seconds, for the pace of progress reports.
         get_now: the instant, asked at every write.
+        count_taken: counts what other deployments have of the stock; the plan cannot have it.
     """
     reporter = ProgressReporter(plan_request_id=plan_request_id, solve_token=solve_token, clock=clock, get_now=get_now)
     try:
         reporter("load", 0.0)
-        job = load_solve(plan_request_id=plan_request_id, solve_token=solve_token, now=get_now())
+        job = load_solve(
+            plan_request_id=plan_request_id, solve_token=solve_token, now=get_now(), count_taken=count_taken
+        )
         return apply_answer(job=job, answer=compute(job.request, reporter), now=get_now())
     except SolveOvertakenError as error:
         logger.info("solve dropped: %s", error)
@@ -126,19 +131,22 @@ def solve(
 
 
 @transaction.atomic
-def load_solve(*, plan_request_id: int, solve_token: str, now: datetime) -> SolveJob:
-    """Return what to compute, with the market as it is now.
+def load_solve(
+    *, plan_request_id: int, solve_token: str, now: datetime, count_taken: CountTaken = stock.count_nothing
+) -> SolveJob:
+    """Return what to compute, with what other deployments leave of the market as it is now.
 
     Raises:
         SolveOvertakenError: the token is not the row's.
         InvalidInputError: the stored model or workload cannot be planned.
     """
     request = _lock_solving(plan_request_id, solve_token)
+    taken = count_taken(deployment_name=request.deployment_name)
     return SolveJob(
         plan_request_id=plan_request_id,
         solve_token=solve_token,
         market_as_of=now,
-        request=mapping.row_to_rental_request(request, offers=_list_offers(request, now)),
+        request=mapping.row_to_rental_request(request, offers=stock.subtract_taken(_list_offers(request, now), taken)),
     )
 
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 from engine.planners.rental.planner import plan_rental
 from engine.planners.rental.request import RentalAnswer, RentalRequest
 from webapp.approvals import services as approval_services
+from webapp.deployments import stock
 from webapp.planning import selectors as planning_selectors
 from webapp.planning import services as planning_services
 from webapp.planning.models import PlanState
@@ -45,6 +46,7 @@ def solve(*, plan_request_id: int, solve_token: str, **_kwargs: object) -> None:
             compute=compute_plan,
             clock=time.monotonic,
             get_now=timezone.now,
+            count_taken=stock.count_taken,
         )
     except SoftTimeLimitExceeded:
         reason = f"Solving did not end within {_SOFT_LIMIT_S} s."

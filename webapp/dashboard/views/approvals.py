@@ -9,6 +9,7 @@ from webapp.approvals import selectors, services
 from webapp.core.numbers import find_number
 from webapp.core.permissions import APPROVALS_DECIDE, APPROVALS_VIEW
 from webapp.dashboard.pages import get_actor, get_live_position, page, render_page, run_action
+from webapp.deployments.stock import count_taken
 from webapp.planning import selectors as planning_selectors
 from webapp.planning.models import PlanState
 
@@ -35,7 +36,14 @@ def approve_plan(request: HttpRequest, pk: int) -> HttpResponse:
     actor, comment, plan_id = get_actor(request), _read_comment(request), _read_plan_id(request)
     return run_action(
         request,
-        lambda: services.approve(actor=actor, plan_request_id=pk, comment=comment, plan_id=plan_id, now=timezone.now()),
+        lambda: services.approve(
+            actor=actor,
+            plan_request_id=pk,
+            comment=comment,
+            plan_id=plan_id,
+            now=timezone.now(),
+            count_taken=count_taken,
+        ),
         done="Approved. The plan is being applied.",
         back=reverse("dashboard:plan", args=[pk]),
     )

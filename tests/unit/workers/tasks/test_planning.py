@@ -13,6 +13,7 @@ from webapp.approvals.models import Decision
 from webapp.core import queue
 from webapp.core.models import Event, User
 from webapp.market import services as market_services
+from webapp.market.models import Offer
 from webapp.planning import selectors, services
 from webapp.planning.models import PlanRequest, PlanState
 from webapp.planning.solving import SOLVE_LEASE
@@ -71,6 +72,20 @@ def _run(request: PlanRequest) -> None:
 
 class TestSolve:
     """`planning.solve`..."""
+
+    def test_plans_nothing_on_slots_that_other_deployments_have(
+        self, request_plan: RequestPlan, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[str] = []
+
+        def count_taken(*, deployment_name: str) -> dict[str, int]:
+            asked.append(deployment_name)
+            return dict.fromkeys(Offer.objects.values_list("offer_id", flat=True), 1_000_000)
+
+        monkeypatch.setattr("webapp.deployments.stock.count_taken", count_taken)
+        request = request_plan()
+        _run(request)
+        assert (request.state, asked) == (PlanState.INFEASIBLE, ["demo"])
 
     def test_plans_two_slots_for_the_demo_and_lets_the_policy_approve_them(self, request_plan: RequestPlan) -> None:
         request = request_plan()
