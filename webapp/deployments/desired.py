@@ -11,6 +11,8 @@ from engine.domain.gpu_catalog import CPU_SLOT
 from engine.domain.plan import Plan, PlannedReplica
 from engine.errors import RefusedError
 from engine.serving.protocol import ShardSpec
+from webapp.market.mapping import usd_to_decimal
+from webapp.planning.freshness import PRICE_TOLERANCE
 
 _CONTEXT: Final = "max-model-len"
 _KV_CACHE: Final = "kv-cache-memory-bytes"
@@ -52,17 +54,33 @@ class DesiredShard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DesiredMachine:
-    """One machine of the plan, at the price it would be reserved for now."""
+    """One machine of the plan.
+
+    Attributes:
+        usd_per_hour: price it would be reserved for now [USD/h].
+        approved_usd_per_hour: price in the plan that was approved [USD/h].
+    """
 
     plan_machine_id: str
     offer_id: str
     usd_per_hour: Decimal
+    approved_usd_per_hour: Decimal
     replicas: tuple[PlannedReplica, ...]
+
+    @property
+    def highest_usd_per_hour(self) -> Decimal:
+        """Price up to which the approval covers it [USD/h]."""
+        return add_tolerance(self.approved_usd_per_hour)
 
     @property
     def provider(self) -> str:
         """Provider of the offer."""
         return get_provider_name(self.offer_id)
+
+
+def add_tolerance(approved_usd_per_hour: Decimal) -> Decimal:
+    """Return what may be paid where so much was approved [USD/h]; a plan may be that far off and still be fresh."""
+    return approved_usd_per_hour * (1 + PRICE_TOLERANCE)
 
 
 def get_provider_name(offer_id: str) -> str:
@@ -86,6 +104,7 @@ def list_desired_machines(plan: Plan, usd_per_hour: Mapping[str, Decimal]) -> tu
             plan_machine_id=machine.id,
             offer_id=machine.offer_id,
             usd_per_hour=usd_per_hour[machine.offer_id],
+            approved_usd_per_hour=usd_to_decimal(machine.usd_per_hour),
             replicas=tuple(replica for replica in plan.replicas if replica.stages[0].machine_id == machine.id),
         )
         for machine in plan.machines

@@ -3,7 +3,8 @@
 A pass of the reconcile loop takes the steps in the order given, looks again and asks again; nothing is remembered
 between passes but rows. Rules:
 
-1. A wanted machine that is missing is reserved when the budget allows it; a reserved or stopped one is rented.
+1. A wanted machine that is missing is reserved when the budget and the prices that were approved allow it; a
+   reserved or stopped one is rented.
 2. A machine that runs is told its shards. A shard that must change or go is drained first; on a deployment that
    serves, one machine changes at a time.
 3. Surplus machines are drained when everything wanted is ready, or at once when the budget blocks a wanted one.
@@ -67,6 +68,11 @@ class Wanted:
     shards: Mapping[str, tuple[DesiredShard, ...]] = field(default_factory=dict)
     budget_usd_per_hour: Decimal
     is_spend_limit_reached: bool = False
+
+    @property
+    def highest_usd_per_hour(self) -> Decimal:
+        """Cost of all machines up to which the approval covers them [USD/h]."""
+        return sum((machine.highest_usd_per_hour for machine in self.machines), Decimal(0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,9 +189,41 @@ def _is_complete(wanted: Wanted, observed: Sequence[ObservedMachine]) -> bool:
     )
 
 
+def _sort_missing(
+    wanted: Wanted, observed: Sequence[ObservedMachine]
+) -> tuple[list[DesiredMachine], list[DesiredMachine]]:
+    """Return the missing machines at prices that were approved, and those that have become dearer than that."""
+    held = {machine.plan_machine_id: machine.usd_per_hour for machine in observed if machine.plan_machine_id}
+    total, highest = sum(held.values(), Decimal(0)), wanted.highest_usd_per_hour
+    approved: list[DesiredMachine] = []
+    too_dear: list[DesiredMachine] = []
+    for machine in wanted.machines:
+        if machine.plan_machine_id in held:
+            continue
+        if machine.usd_per_hour > machine.highest_usd_per_hour or total + machine.usd_per_hour > highest:
+            too_dear.append(machine)
+        else:
+            approved.append(machine)
+            total += machine.usd_per_hour
+    return approved, too_dear
+
+
 def _list_missing(wanted: Wanted, observed: Sequence[ObservedMachine]) -> list[DesiredMachine]:
-    held = {machine.plan_machine_id for machine in observed}
-    return [machine for machine in wanted.machines if machine.plan_machine_id not in held]
+    approved, _ = _sort_missing(wanted, observed)
+    return approved
+
+
+def describe_price_rise(wanted: Wanted, observed: Sequence[ObservedMachine]) -> str:
+    """Return in words which missing machine costs more now than was approved; empty when none does."""
+    _, too_dear = _sort_missing(wanted, observed)
+    if not too_dear:
+        return ""
+    first = too_dear[0]
+    return (
+        f"machine {first.plan_machine_id} ({first.offer_id}) costs {first.usd_per_hour.normalize():f} USD/h now, "
+        f"above the approved {first.approved_usd_per_hour.normalize():f} USD/h or the plan's cost: "
+        "solve and approve a new plan"
+    )
 
 
 def _list_affordable(wanted: Wanted, observed: Sequence[ObservedMachine]) -> list[DesiredMachine]:

@@ -1,10 +1,13 @@
 """Money of deployments: reservations before renting, prices fixed, seconds accrued, limits that hold.
 
 A machine row holds its price from its reservation to its release; the sum over held machines never exceeds the
-deployment's budget, because every reservation is made under the deployment's row lock. What a machine costs accrues
-in its ledger entry from the start of renting to the release.
+deployment's budget, because every reservation is made under the deployment's row lock. Nor does the sum over the
+plan's own machines exceed what was approved for it, apart from the tolerance of a fresh plan; machines of the plan
+before, which go on until the new ones are ready, count against the budget alone. What a machine costs accrues in its
+ledger entry from the start of renting to the release.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_UP, Decimal
@@ -17,7 +20,7 @@ from engine.clouds.local_files import HOST
 from engine.errors import RefusedError
 from engine.serving.certificates import create_agent_identity
 from webapp.core import audit, events
-from webapp.deployments import states, transitions
+from webapp.deployments import desired, states, transitions
 from webapp.deployments.desired import DesiredMachine
 from webapp.deployments.models import Deployment, LedgerEntry, Machine, MachineState
 from webapp.deployments.secrets import AgentSecrets, encrypt_agent_secrets
@@ -32,6 +35,12 @@ class BudgetExceededError(RefusedError):
     """The machine would cost more per hour than the deployment's budget has left."""
 
     code = "budget_exceeded"
+
+
+class PriceAboveApprovedError(RefusedError):
+    """The machine costs more now than was approved; a new plan must be solved and approved."""
+
+    code = "price_above_approved"
 
 
 class SpendLimitReachedError(RefusedError):
@@ -111,6 +120,7 @@ def reserve_machine(*, deployment_id: int, plan_request_id: int, wanted: Desired
     Raises:
         NotWantedError: another plan has taken over, or the deployment is being stopped.
         BudgetExceededError: committed USD/h would exceed the budget.
+        PriceAboveApprovedError: the machine, or with it the plan, would cost more than was approved.
         SpendLimitReachedError: the hard limit is reached.
     """
     deployment = transitions.lock_deployment(deployment_id)
@@ -119,6 +129,7 @@ def reserve_machine(*, deployment_id: int, plan_request_id: int, wanted: Desired
         return existing
     _check_wanted(deployment, plan_request_id)
     _check_money(deployment, wanted, now)
+    _check_approved(deployment, wanted)
     return _create_reservation(deployment, wanted, now)
 
 
@@ -138,6 +149,21 @@ def _check_money(deployment: Deployment, wanted: DesiredMachine, now: datetime) 
             f"to {total.normalize():f} USD/h; the budget is {deployment.budget_usd_per_hour.normalize():f} USD/h",
             deployment=deployment.name,
             committed_usd_per_hour=str(spending.committed_usd_per_hour),
+            usd_per_hour=str(wanted.usd_per_hour),
+        )
+
+
+def _check_approved(deployment: Deployment, wanted: DesiredMachine) -> None:
+    held = Machine.objects.filter(deployment=deployment, state__in=states.HELD).exclude(plan_machine_id="")
+    total = sum(held.values_list("usd_per_hour", flat=True), wanted.usd_per_hour)
+    highest = desired.add_tolerance(deployment.plan_request.plan.usd_per_hour)
+    if wanted.usd_per_hour > wanted.highest_usd_per_hour or total > highest:
+        raise PriceAboveApprovedError(
+            f"machine {wanted.plan_machine_id} ({wanted.offer_id}) at {wanted.usd_per_hour.normalize():f} USD/h would "
+            f"bring the plan to {total.normalize():f} USD/h; approved are "
+            f"{wanted.approved_usd_per_hour.normalize():f} USD/h for it and "
+            f"{deployment.plan_request.plan.usd_per_hour.normalize():f} USD/h in all",
+            deployment=deployment.name,
             usd_per_hour=str(wanted.usd_per_hour),
         )
 
@@ -192,12 +218,31 @@ def note_soft_limit(deployment: Deployment, spending: Spending, *, now: datetime
     deployment.spend_warned_at = now
     deployment.save(update_fields=["spend_warned_at"])
     payload = {"accrued_usd": str(spending.accrued_usd), "limit_usd": str(spending.limit_usd)}
+    _tell(deployment, action="deployment.spend-warning", kind="spend", payload=payload, now=now)
+
+
+def note_price_rise(deployment: Deployment, reason: str, *, now: datetime) -> None:
+    """Tell people once, until it is over, that a locked deployment lacks a machine that has become too dear.
+
+    Args:
+        reason: sentence for people; empty when no price stands in the way.
+    """
+    if bool(reason) == (deployment.price_refused_at is not None):
+        return
+    deployment.price_refused_at = now if reason else None
+    deployment.save(update_fields=["price_refused_at"])
+    if reason:
+        payload = {"plan_request_id": deployment.plan_request_id, "reason": reason}
+        _tell(deployment, action="deployment.price-refused", kind="price", payload=payload, now=now)
+
+
+def _tell(deployment: Deployment, *, action: str, kind: str, payload: Mapping[str, object], now: datetime) -> None:
     audit.record(
         actor=None,
-        action="deployment.spend-warning",
+        action=action,
         object_type=transitions.OBJECT_TYPE,
         object_id=deployment.name,
         now=now,
         detail=payload,
     )
-    events.emit(topic=transitions.define_topic(deployment.name), kind="spend", payload=payload, now=now)
+    events.emit(topic=transitions.define_topic(deployment.name), kind=kind, payload=payload, now=now)

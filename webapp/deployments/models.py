@@ -28,6 +28,7 @@ class Deployment(models.Model):
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
     spend_warned_at = models.DateTimeField(null=True, blank=True)  # soft limit told, once per limit
+    price_refused_at = models.DateTimeField(null=True, blank=True)  # a price above the approved one told, until it ends
     reconcile_token = models.CharField(max_length=36, blank=True, default="")  # who reconciles now
     reconcile_until = models.DateTimeField(null=True, blank=True)  # lease end of that token
     has_background_traffic = models.BooleanField(default=False)  # the demo's replay; switched on the page

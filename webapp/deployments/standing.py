@@ -30,6 +30,7 @@ def record_standing(
         return
     spending = ledger.get_spending(deployment, now=now)
     ledger.note_soft_limit(deployment, spending, now=now)
+    ledger.note_price_rise(deployment, difference.describe_price_rise(wanted, observed), now=now)
     standing = _derive_standing(deployment, wanted, machines, observed, spending)
     transitions.move_deployment(deployment, to=standing.state, reason=standing.reason, now=now)
     if standing.state is DeploymentState.LIVE and deployment.plan_request.state == PlanState.APPLYING:
@@ -46,7 +47,11 @@ def _derive_standing(
     standings = difference.list_standings(wanted, observed)
     if spending.is_limit_reached:
         return _describe_limit(standings, spending)
-    trouble = _find_trouble(machines) or difference.describe_blockade(wanted, observed)
+    trouble = (
+        _find_trouble(machines)
+        or difference.describe_price_rise(wanted, observed)
+        or difference.describe_blockade(wanted, observed)
+    )
     return states.derive_standing(DeploymentState(deployment.state), standings, trouble=trouble)
 
 

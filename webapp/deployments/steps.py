@@ -19,7 +19,12 @@ from webapp.deployments.access import Access
 from webapp.deployments.desired import DesiredShard
 from webapp.deployments.difference import Declare, DrainMachine, DrainShards, Release, Rent, Reserve, Step
 from webapp.deployments.isolation import describe_failure
-from webapp.deployments.ledger import BudgetExceededError, NotWantedError, SpendLimitReachedError
+from webapp.deployments.ledger import (
+    BudgetExceededError,
+    NotWantedError,
+    PriceAboveApprovedError,
+    SpendLimitReachedError,
+)
 from webapp.deployments.models import Machine, MachineState, Shard, ShardState
 from webapp.deployments.secrets import decrypt_agent_secrets
 
@@ -69,7 +74,7 @@ def _reserve(step: Reserve, context: StepContext) -> bool:
             wanted=step.machine,
             now=context.clock(),
         )
-    except (BudgetExceededError, SpendLimitReachedError, NotWantedError) as error:
+    except (BudgetExceededError, PriceAboveApprovedError, SpendLimitReachedError, NotWantedError) as error:
         _LOG.warning("reservation refused: %s", error.message)
         return False
     return True

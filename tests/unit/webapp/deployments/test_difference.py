@@ -41,7 +41,13 @@ def define_spec(shard_id: str, **changes: Any) -> ShardSpec:
 
 
 def define_wanted_machine(number: int, usd_per_hour: Decimal = PRICE) -> DesiredMachine:
-    return DesiredMachine(plan_machine_id=f"m{number}", offer_id="local:slot", usd_per_hour=usd_per_hour, replicas=())
+    return DesiredMachine(
+        plan_machine_id=f"m{number}",
+        offer_id="local:slot",
+        usd_per_hour=usd_per_hour,
+        approved_usd_per_hour=PRICE,
+        replicas=(),
+    )
 
 
 def define_wanted_shard(number: int, **changes: Any) -> DesiredShard:

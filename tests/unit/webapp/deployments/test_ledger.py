@@ -10,21 +10,34 @@ from django.db import connection
 
 from webapp.deployments import ledger
 from webapp.deployments.desired import DesiredMachine
-from webapp.deployments.ledger import BudgetExceededError, NotWantedError, SpendLimitReachedError
+from webapp.deployments.ledger import (
+    BudgetExceededError,
+    NotWantedError,
+    PriceAboveApprovedError,
+    SpendLimitReachedError,
+)
 from webapp.deployments.models import Deployment, DeploymentState, LedgerEntry, Machine, MachineState
 
 SLOT = "local:this-host:cpu-slot:on_demand"
 
 
-def define_wanted(number: int, usd_per_hour: str = "0.02") -> DesiredMachine:
-    return DesiredMachine(plan_machine_id=f"m{number}", offer_id=SLOT, usd_per_hour=Decimal(usd_per_hour), replicas=())
+def define_wanted(number: int, usd_per_hour: str = "0.02", *, approved: str = "") -> DesiredMachine:
+    return DesiredMachine(
+        plan_machine_id=f"m{number}",
+        offer_id=SLOT,
+        usd_per_hour=Decimal(usd_per_hour),
+        approved_usd_per_hour=Decimal(approved or usd_per_hour),
+        replicas=(),
+    )
 
 
-def reserve(deployment: Deployment, number: int, now: datetime, usd_per_hour: str = "0.02") -> Machine:
+def reserve(
+    deployment: Deployment, number: int, now: datetime, usd_per_hour: str = "0.02", *, approved: str = ""
+) -> Machine:
     return ledger.reserve_machine(
         deployment_id=deployment.pk,
         plan_request_id=deployment.plan_request_id,
-        wanted=define_wanted(number, usd_per_hour),
+        wanted=define_wanted(number, usd_per_hour, approved=approved),
         now=now,
     )
 
@@ -89,6 +102,26 @@ class TestReserveMachine:
         with pytest.raises(NotWantedError):
             reserve(deployment, 1, now)
         assert not Machine.objects.exists()
+
+    @pytest.mark.parametrize(("usd_per_hour", "is_refused"), [("0.021", False), ("0.021001", True), ("2", True)])
+    def test_pays_what_was_approved_within_the_tolerance(
+        self, world: Any, now: datetime, usd_per_hour: str, is_refused: bool
+    ) -> None:
+        deployment = world.start(budget_usd_per_hour=Decimal("100"))
+        if not is_refused:
+            assert reserve(deployment, 1, now, usd_per_hour, approved="0.02").usd_per_hour == Decimal(usd_per_hour)
+            return
+        with pytest.raises(PriceAboveApprovedError, match=r"approved are 0.02 USD/h for it and 0.04 USD/h in all"):
+            reserve(deployment, 1, now, usd_per_hour, approved="0.02")
+        assert not Machine.objects.exists()
+
+    def test_pays_no_more_for_all_than_was_approved(self, world: Any, now: datetime) -> None:
+        deployment = world.start(budget_usd_per_hour=Decimal("100"))
+        reserve(deployment, 1, now, "0.022")  # kept from a plan that was dearer
+        with pytest.raises(PriceAboveApprovedError, match=r"to 0.043 USD/h"):
+            reserve(deployment, 2, now, "0.021")
+        Machine.objects.update(plan_machine_id="")  # one that the plan does not want counts against the budget alone
+        assert reserve(deployment, 2, now, "0.021").state == "reserved"
 
     def test_refuses_at_the_spend_limit(self, world: Any, now: datetime) -> None:
         deployment = world.make_live()

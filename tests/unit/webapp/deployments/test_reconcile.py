@@ -448,7 +448,8 @@ class TestReplacingAPlan:
         )
         deployment = world.make_live()
         plan = world.make_local_plan(1)
-        plan = replace(plan, machines=(replace(plan.machines[0], offer_id=other.id, usd_per_hour=0.03),))
+        machine = replace(plan.machines[0], offer_id=other.id, usd_per_hour=0.03)
+        plan = replace(plan, machines=(machine,), usd_per_hour=0.03)
         self.replace(world, deployment, plan)
         world.reconcile(deployment)
         assert deployment.state == "live"
@@ -574,6 +575,69 @@ class TestSpendLimit:
         Deployment.objects.filter(pk=deployment.pk).update(spend_limit_usd=Decimal("4"))
         world.reconcile(deployment)
         assert deployment.state == "live"
+
+
+class TestPriceRise:
+    """A machine that has become dearer than was approved..."""
+
+    def raise_price(self, world: Any, load_offer: Any, usd_per_hour: float) -> None:
+        load_offer(
+            provider="local",
+            region="this-host",
+            instance_type="cpu-slot",
+            gpu_name="cpu-slot",
+            gpu_count=1,
+            usd_per_hour=usd_per_hour,
+            available_count=8,
+            observed_at=world.clock.now,
+        )
+        world.clock.sleep(1.0)
+
+    def lose_one(self, world: Any, deployment: Deployment) -> None:
+        del world.cloud.machines[str(world.list_held(deployment)[0].token)]
+
+    def test_is_not_rented_again_whatever_the_budget(self, world: Any, load_offer: Any) -> None:
+        deployment = world.make_live(budget_usd_per_hour=Decimal("1000"))
+        self.raise_price(world, load_offer, 20.0)
+        self.lose_one(world, deployment)
+        for _ in range(2):
+            world.reconcile(deployment)
+        assert [one.plan_machine_id for one in world.list_held(deployment)] == ["m2"]
+        assert (deployment.state, deployment.state_reason) == (
+            "degraded",
+            "machine m1 (local:this-host:cpu-slot:on_demand) costs 20 USD/h now, above the approved 0.02 USD/h "
+            "or the plan's cost: solve and approve a new plan",
+        )
+        audit = AuditEntry.objects.get(action="deployment.price-refused")
+        assert audit.detail == {"plan_request_id": deployment.plan_request_id, "reason": deployment.state_reason}
+        assert Event.objects.filter(topic="deployment:chat", kind="price").count() == 1
+
+    def test_is_rented_when_it_has_become_cheap_enough(self, world: Any, load_offer: Any) -> None:
+        deployment = world.make_live(budget_usd_per_hour=Decimal("1000"))
+        self.raise_price(world, load_offer, 20.0)
+        self.lose_one(world, deployment)
+        world.reconcile(deployment)
+        self.raise_price(world, load_offer, 0.021)
+        world.reconcile(deployment)
+        assert (deployment.state, deployment.price_refused_at) == ("live", None)
+        assert sorted(one.usd_per_hour for one in world.list_held(deployment)) == [Decimal("0.02"), Decimal("0.021")]
+
+    def test_is_rented_for_a_new_plan_at_the_new_price(self, world: Any, load_offer: Any) -> None:
+        deployment = world.make_live(budget_usd_per_hour=Decimal("1000"))
+        self.raise_price(world, load_offer, 0.03)
+        self.lose_one(world, deployment)
+        world.reconcile(deployment)
+        plan = world.make_local_plan(2)
+        machines = tuple(replace(machine, usd_per_hour=0.03) for machine in plan.machines)
+        request = world.approve(
+            replace(plan, machines=machines, usd_per_hour=0.06), budget_usd_per_hour=Decimal("1000")
+        )
+        request.plan.offers = {key: value | {"usd_per_hour": "0.03"} for key, value in request.plan.offers.items()}
+        request.plan.save()
+        world.apply(request)
+        world.reconcile(deployment)
+        assert deployment.state == "live"
+        assert sorted(one.usd_per_hour for one in world.list_held(deployment)) == [Decimal("0.02"), Decimal("0.03")]
 
 
 class TestRefusal:
