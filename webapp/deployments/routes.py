@@ -1,4 +1,7 @@
-"""The routing table that gateways pull: every deployment that is not stopped, with its shards and keys."""
+"""The routing table that gateways pull: every deployment with its shards and keys.
+
+A stopped one stays in it without shards, so that its clients learn that it does not serve, not that their key is wrong.
+"""
 
 import hashlib
 import json
@@ -11,7 +14,7 @@ from engine.domain.codec import value_to_json
 from engine.domain.plan import Plan
 from engine.routing.table import DeploymentRoutes, RoutingTable, ShardRoute
 from webapp.deployments import desired, states
-from webapp.deployments.models import Deployment, DeploymentState, GatewayKey, MachineState, Shard, ShardState
+from webapp.deployments.models import Deployment, GatewayKey, MachineState, Shard, ShardState
 from webapp.planning import mapping as plan_mapping
 from webapp.planning.models import Plan as PlanRow
 
@@ -20,7 +23,7 @@ _VERSION_CHARS: Final = 32
 
 def build_routing_table() -> RoutingTable:
     """Return the table as the rows say now; the version changes exactly when the content does."""
-    rows = Deployment.objects.exclude(state=DeploymentState.STOPPED).order_by("name")
+    rows = Deployment.objects.order_by("name")
     shards = Shard.objects.exclude(state=ShardState.STOPPED).select_related("machine").order_by("shard_id")
     keys = GatewayKey.objects.filter(revoked_at=None).order_by("key_hash")
     loaded = rows.select_related(

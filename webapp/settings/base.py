@@ -62,6 +62,8 @@ TEMPLATES = [
     }
 ]
 DATABASES = {"default": env.read_database("DATABASE_URL", sqlite_file=MEDLEY_HOME / "db.sqlite3")}
+UNFOLD = {"SITE_TITLE": "Medley admin", "SITE_HEADER": "Medley admin", "SITE_URL": "/"}  # the admin's look
+
 AUTH_USER_MODEL = "core.User"
 AUTHENTICATION_BACKENDS = ["rules.permissions.ObjectPermissionBackend", "django.contrib.auth.backends.ModelBackend"]
 AUTH_PASSWORD_VALIDATORS = [

@@ -45,11 +45,14 @@ class TestBuildRoutingTable:
         (routes,) = build_routing_table().deployments
         assert not any(route.accepts_requests for route in routes.shards)
 
-    def test_forgets_a_stopped_deployment(self, world: Any) -> None:
+    def test_keeps_the_keys_of_a_stopped_deployment_but_no_shard(self, world: Any, now: datetime) -> None:
         deployment = world.make_live()
+        key, _ = services.create_gateway_key(actor=None, deployment_name="chat", key_name="ci", now=now)
         world.stop(deployment)
         world.reconcile(deployment)
-        assert build_routing_table().deployments == ()
+        (routes,) = build_routing_table().deployments
+        assert routes.shards == ()
+        assert routes.key_hashes == (key.key_hash,)
 
     def test_takes_keys_until_they_are_revoked(self, world: Any, now: datetime) -> None:
         world.start()
