@@ -10,7 +10,8 @@ between passes but rows. Rules:
 3. Surplus machines are drained when everything wanted is ready, or at once when the budget blocks a wanted one.
 4. At the spend limit nothing is reserved or rented, and the deployment is scaled down from the plan's end, one
    machine at a time.
-5. A drained machine is released.
+5. A machine that is given up is drained, one at a time; its place is then missing like any other.
+6. A drained machine is released.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,6 +46,7 @@ class ObservedMachine:
 
     Attributes:
         is_stopped: the provider has it, but nothing runs on it: renting it again starts it.
+        is_given_up: it runs and is paid for, but its agent has not answered for too long.
     """
 
     pk: int
@@ -52,6 +54,7 @@ class ObservedMachine:
     state: MachineState
     usd_per_hour: Decimal
     is_stopped: bool = False
+    is_given_up: bool = False
     shards: tuple[ObservedShard, ...] = ()
 
 
@@ -153,12 +156,15 @@ def _list_drains(wanted: Wanted, observed: Sequence[ObservedMachine]) -> list[St
     surplus = [machine for machine in live if machine.plan_machine_id not in names]
     if not wanted.machines:
         return [DrainMachine(machine_pk=machine.pk, reason="nothing wants it any more") for machine in surplus]
+    is_busy = len(live) < len(observed)
     if wanted.is_spend_limit_reached:
-        is_busy = len(live) < len(observed)
         return [] if is_busy else _scale_down(wanted, live, surplus)
+    given_up = [machine for machine in live if machine.is_given_up]
+    if given_up and not is_busy:
+        return [DrainMachine(machine_pk=given_up[0].pk, reason="its node agent has not answered for too long")]
     if surplus and _is_complete(wanted, observed):
         return [DrainMachine(machine_pk=machine.pk, reason="the plan does not need it") for machine in surplus]
-    if surplus and len(live) == len(observed) and _is_blocked(wanted, observed):
+    if surplus and not is_busy and _is_blocked(wanted, observed):
         return [DrainMachine(machine_pk=surplus[0].pk, reason="makes room in the budget for the plan")]
     return []
 

@@ -67,6 +67,7 @@ class Machine(models.Model):
     created_at = models.DateTimeField()
     rent_started_at = models.DateTimeField(null=True, blank=True)  # from here on it may cost money
     ready_at = models.DateTimeField(null=True, blank=True)
+    lost_at = models.DateTimeField(null=True, blank=True)  # since when it is lost without a break
     released_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

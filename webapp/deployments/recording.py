@@ -13,6 +13,7 @@ from webapp.deployments.observation import Sighting, row_to_spec
 
 _DRAIN_AT_LEAST: Final = timedelta(seconds=2)  # gateways pull their table every second
 _DRAIN_AT_MOST: Final = timedelta(seconds=20)  # longest wait for requests that are still being answered
+_LOST_AT_MOST: Final = timedelta(minutes=5)  # an agent restarts within seconds; a machine boots again in minutes
 _GONE: Final = "its provider no longer has it"
 _NOT_RUNNING: Final = "its node agent does not run"
 _NOT_ANSWERING: Final = "its node agent does not answer"
@@ -69,6 +70,8 @@ def _record_machine(machine: Machine, sighting: Sighting, now: datetime) -> None
         changes |= {"agent_url": sighting.description.agent_url, "provider_ref": sighting.description.provider_ref}
     if state is MachineState.READY and machine.ready_at is None:
         changes["ready_at"] = now
+    if (state is MachineState.LOST) != (machine.lost_at is not None):
+        changes["lost_at"] = now if state is MachineState.LOST else None
     transitions.move_machine(machine, to=state, reason=reason, now=now, changes=changes)
 
 
@@ -108,8 +111,16 @@ def build_observed(machine: Machine, sighting: Sighting | None, *, now: datetime
         state=MachineState(machine.state),
         usd_per_hour=machine.usd_per_hour,
         is_stopped=description is not None and description.state is port.MachineState.STOPPED,
+        is_given_up=_is_given_up(machine, description, now),
         shards=tuple(_build_shard(row, requests, now) for row in list_shards(machine)),
     )
+
+
+def _is_given_up(machine: Machine, description: port.MachineDescription | None, now: datetime) -> bool:
+    """Return whether the provider runs a machine, and is paid for it, whose agent has been silent for too long."""
+    if machine.lost_at is None or description is None or description.state is port.MachineState.STOPPED:
+        return False
+    return machine.state == MachineState.LOST and now - machine.lost_at >= _LOST_AT_MOST
 
 
 def _build_shard(row: Shard, num_requests: Mapping[str, int], now: datetime) -> ObservedShard:

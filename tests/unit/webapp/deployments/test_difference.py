@@ -200,6 +200,16 @@ class TestDraining:
         )
 
 
+class TestGivingUp:
+    def test_drains_one_machine_at_a_time(self) -> None:
+        silent = [define_machine(number, MachineState.LOST, is_given_up=True) for number in (1, 2)]
+        drain = DrainMachine(machine_pk=1, reason="its node agent has not answered for too long")
+        assert list_steps(define_wanted(2), silent) == (drain,)
+        leaving = replace(silent[0], state=MachineState.RELEASING)
+        steps = list_steps(define_wanted(2), [leaving, silent[1]])
+        assert not any(isinstance(step, DrainMachine) for step in steps)
+
+
 class TestReleasing:
     @pytest.mark.parametrize(
         ("state", "is_drained", "is_released"),

@@ -359,6 +359,57 @@ class TestLosingMachines:
         assert list_shard_states(deployment) == ["ready", "ready"]
         assert len(world.cloud.starts) == 2
 
+    def test_is_replaced_when_it_hangs_for_too_long(self, world: Any) -> None:
+        deployment = world.make_live()
+        lost, other = world.list_held(deployment)
+        world.cloud.machines[str(lost.token)].hangs = True
+        world.reconcile(deployment, watch_s=1.0)
+        world.clock.sleep(290.0)
+        world.reconcile(deployment, watch_s=1.0)
+        lost.refresh_from_db()
+        assert (lost.state, deployment.state) == ("lost", "degraded")
+        world.clock.sleep(10.0)
+        world.reconcile(deployment)
+        lost.refresh_from_db()
+        assert (lost.state, deployment.state) == ("released", "live")
+        assert lost.ledger.closed_at == lost.released_at
+        assert str(lost.token) not in world.cloud.machines
+        assert [one.plan_machine_id for one in world.list_held(deployment)] == ["m2", "m1"]
+        assert world.list_held(deployment)[0].pk == other.pk
+        move = AuditEntry.objects.get(action="machine.move", object_id=str(lost.token), detail__to="releasing")
+        assert move.detail["reason"] == "its node agent has not answered for too long"
+
+    def test_counts_its_time_anew_when_it_answered_in_between(self, world: Any) -> None:
+        deployment = world.make_live()
+        lost = world.list_held(deployment)[0]
+        for _ in range(2):
+            world.cloud.machines[str(lost.token)].hangs = True
+            world.reconcile(deployment, watch_s=0.0)
+            world.clock.sleep(200.0)
+            world.cloud.machines[str(lost.token)].hangs = False
+            world.reconcile(deployment, watch_s=0.0)
+        lost.refresh_from_db()
+        assert (lost.state, lost.lost_at) == ("ready", None)
+
+    def test_is_not_replaced_at_a_price_that_nobody_approved(self, world: Any, load_offer: Any) -> None:
+        deployment = world.make_live(budget_usd_per_hour=Decimal("1000"))
+        lost = world.list_held(deployment)[0]
+        load_offer(
+            provider="local",
+            region="this-host",
+            instance_type="cpu-slot",
+            gpu_name="cpu-slot",
+            gpu_count=1,
+            usd_per_hour=20.0,
+            observed_at=world.clock.now,
+        )
+        world.cloud.machines[str(lost.token)].hangs = True
+        world.reconcile(deployment, watch_s=0.0)
+        world.clock.sleep(300.0)
+        world.reconcile(deployment)
+        assert [one.plan_machine_id for one in world.list_held(deployment)] == ["m2"]
+        assert "costs 20 USD/h now" in deployment.state_reason
+
     def test_does_not_keep_the_others_waiting_when_asking_fails(self, world: Any) -> None:
         deployment = world.make_live()
         bad, good = (str(one.token) for one in world.list_held(deployment))
