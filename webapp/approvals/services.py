@@ -7,7 +7,7 @@ from typing import Final
 from django.db import transaction
 
 from engine.market.local import PROVIDER as LOCAL_PROVIDER
-from webapp.approvals import checks
+from webapp.approvals import checks, replaced
 from webapp.approvals.checks import NotAwaitingApprovalError, PlanChangedError, SeenPlan, SelfApprovalError
 from webapp.approvals.models import Decision, Policy, Verdict
 from webapp.core import audit
@@ -107,7 +107,8 @@ def _decimal_to_text(value: Decimal | None) -> str | None:
 def check_policies(*, plan_request_id: int, now: datetime) -> PlanState:
     """Check a priced plan against every enabled policy; return the state of the request afterwards.
 
-    A broken limit rejects it; a policy may approve it by itself; else it awaits a person. A request that is not
+    A broken limit rejects it; a policy may approve it by itself, unless it would replace what somebody else asked for
+    or a person approved; else it awaits a person. A request that is not
     priced stays as it is.
 
     Raises:
@@ -124,7 +125,8 @@ def check_policies(*, plan_request_id: int, now: datetime) -> PlanState:
             reason = f"Policy {policy.name}: {'; '.join(found)}."
             _decide(request, verdict=Verdict.REJECTED, policy=policy, comment=reason, now=now)
             return PlanState.REJECTED
-    if (generous := checks.find_self_approving(policies, facts)) is not None:
+    generous = checks.find_self_approving(policies, facts)
+    if generous is not None and not replaced.needs_person(request):
         reason = f"Policy {generous.name} lets plans like this approve themselves."
         _decide(request, verdict=Verdict.APPROVED, policy=generous, comment=reason, now=now)
         return PlanState.APPROVED

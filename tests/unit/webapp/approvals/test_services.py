@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -39,10 +40,16 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
 
 
 @pytest.fixture
-def local_request(make_plan_request: MakePlanRequest, make_plan: MakePlan, served_model: ServedModel) -> PlanRequest:
-    """A priced request for two slots of this host at 0.04 USD/h."""
+def make_local(make_plan_request: MakePlanRequest, make_plan: MakePlan, served_model: ServedModel) -> MakePlanRequest:
+    """Make requests for two slots of this host at 0.04 USD/h."""
     ServedModel.objects.filter(pk=served_model.pk).update(weights_path="/models/demo")
-    return make_plan_request(PlanState.PRICED, plan=make_plan([(SLOT_OFFER, 0.02)] * 2))
+    return partial(make_plan_request, plan=make_plan([(SLOT_OFFER, 0.02)] * 2))
+
+
+@pytest.fixture
+def local_request(make_local: MakePlanRequest) -> PlanRequest:
+    """A priced request for two slots of this host."""
+    return make_local(PlanState.PRICED)
 
 
 @pytest.fixture
@@ -119,6 +126,49 @@ class TestCheckPolicies:
             "Small local plans",
             "0.040000",
         )
+
+    @pytest.mark.parametrize("state", [PlanState.APPROVED, PlanState.APPLYING, PlanState.LIVE])
+    def test_asks_a_person_before_a_plan_of_somebody_else_is_replaced(
+        self, local_request: PlanRequest, make_local: MakePlanRequest, state: PlanState, admin: User, now: datetime
+    ) -> None:
+        services.ensure_default_policy(now=now)
+        current = make_local(state)
+        PlanRequest.objects.filter(pk=current.pk).update(author=admin)
+        assert services.check_policies(plan_request_id=local_request.pk, now=now) == PlanState.AWAITING_APPROVAL
+        assert Decision.objects.count() == 0
+
+    def test_asks_a_person_before_a_plan_that_a_person_approved_is_replaced(
+        self, local_request: PlanRequest, make_local: MakePlanRequest, approver: User, sent: Sent, now: datetime
+    ) -> None:
+        services.ensure_default_policy(now=now)
+        current = make_local(PlanState.AWAITING_APPROVAL)
+        services.approve(actor=approver, plan_request_id=current.pk, now=now)
+        assert current.author_id == local_request.author_id
+        assert services.check_policies(plan_request_id=local_request.pk, now=now) == PlanState.AWAITING_APPROVAL
+
+    @pytest.mark.parametrize(
+        ("state", "name", "username"),
+        [
+            (PlanState.LIVE, "chat", "author"),
+            (PlanState.LIVE, "chat", "demo"),
+            (PlanState.LIVE, "other", "somebody"),
+            (PlanState.SUPERSEDED, "chat", "somebody"),
+        ],
+    )
+    def test_lets_a_small_plan_replace_what_is_its_authors_the_systems_or_over(
+        self,
+        local_request: PlanRequest,
+        make_local: MakePlanRequest,
+        state: PlanState,
+        name: str,
+        username: str,
+        now: datetime,
+    ) -> None:
+        services.ensure_default_policy(now=now)
+        current = make_local(state, deployment_name=name)
+        user, _ = User.objects.get_or_create(username=username)
+        PlanRequest.objects.filter(pk=current.pk).update(author=user)
+        assert services.check_policies(plan_request_id=local_request.pk, now=now) == PlanState.APPROVED
 
     def test_rejects_what_breaks_a_limit_of_any_policy(
         self, local_request: PlanRequest, sent: Sent, now: datetime
