@@ -1,18 +1,13 @@
 """REST v1: authentication, error answers and the routers."""
 
-import importlib
-import importlib.util
-from typing import Final
-
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from engine.errors import EngineError
+from webapp.api import approvals, deployments, gateway, market, planning, telemetry
 from webapp.api.auth import SessionAuth, TokenAuth
 from webapp.core import http
-
-_ROUTERS: Final = ("market", "planning", "approvals", "deployments", "gateway", "telemetry")
 
 api = NinjaAPI(
     title="Medley",
@@ -61,6 +56,5 @@ def answer_missing(request: HttpRequest, _error: Http404) -> HttpResponse:
     return api.create_response(request, http.make_error_body(code="not_found", message="not found"), status=404)
 
 
-for _name in _ROUTERS:
-    if importlib.util.find_spec(f"webapp.api.{_name}"):
-        api.add_router("", importlib.import_module(f"webapp.api.{_name}").router)
+for _module in (market, planning, approvals, deployments, gateway, telemetry):
+    api.add_router("", _module.router)
