@@ -2,24 +2,20 @@
 
 import hashlib
 import secrets
-from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
 from django.db import transaction
-from django.utils import timezone
 
 from engine.errors import InvalidInputError
-from engine.market.local import PROVIDER as LOCAL_PROVIDER
 from webapp.core import audit, events, queue
 from webapp.core.errors import NotFoundError
 from webapp.core.models import User
-from webapp.deployments import lease, recording, states, transitions, wanting
-from webapp.deployments.access import REAL_ACCESS, Access
+from webapp.deployments import states, transitions
 from webapp.deployments.applying import NotApprovedError, apply_plan
-from webapp.deployments.models import Deployment, DeploymentState, GatewayKey, Machine
-from webapp.deployments.steps import release_machine
+from webapp.deployments.local_release import release_local_machines
+from webapp.deployments.models import Deployment, DeploymentState, GatewayKey
 from webapp.planning import services as plan_services
 from webapp.planning.models import PlanRequest, PlanState
 
@@ -153,47 +149,6 @@ def revoke_gateway_key(
         key.save(update_fields=["revoked_at"])
         _audit(key.deployment, "gateway-key.revoke", actor=actor, now=now, key_id=key.pk, name=key.name)
     return key
-
-
-def release_local_machines(
-    *, now: datetime, access: Access = REAL_ACCESS, clock: Callable[[], datetime] = timezone.now
-) -> int:
-    """Release every machine of this host and close its ledger; deployments stay wanted and are made again later.
-
-    For the end of the console on this host: nothing it started may go on running.
-
-    Returns:
-        How many machines were released.
-    """
-    rows = Machine.objects.filter(provider=LOCAL_PROVIDER, state__in=states.HELD).order_by("pk")
-    held = list(rows)
-    tokens = {pk: lease.seize(pk, now=now) for pk in {machine.deployment_id for machine in held}}
-    try:
-        num_released = sum(_release_now(machine.pk, access=access, clock=clock) for machine in held)
-        for deployment_id in tokens:
-            _mark_for_making_again(deployment_id, now)
-    finally:
-        for deployment_id, token in tokens.items():
-            lease.release(deployment_id, token)
-    return num_released
-
-
-def _release_now(pk: int, *, access: Access, clock: Callable[[], datetime]) -> bool:
-    with transaction.atomic():
-        machine = Machine.objects.select_for_update(of=("self",)).select_related("deployment").get(pk=pk)
-        if machine.state in states.OVER:
-            return False
-        recording.drain_machine(machine, reason="the console on this host ends", now=clock())
-    return release_machine(pk, access=access, clock=clock)
-
-
-@transaction.atomic
-def _mark_for_making_again(deployment_id: int, now: datetime) -> None:
-    deployment = transitions.lock_deployment(deployment_id)
-    if wanting.is_wanted(deployment):
-        transitions.move_deployment(
-            deployment, to=DeploymentState.APPLYING, reason="waits for the console on this host", now=now
-        )
 
 
 def _lock_by_name(name: str) -> Deployment:

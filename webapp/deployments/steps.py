@@ -209,13 +209,26 @@ def release_machine(pk: int, *, access: Access, clock: Callable[[], datetime]) -
     machine = Machine.objects.get(pk=pk)
     if machine.state in states.OVER:
         return True
-    if machine.rent_started_at is not None:
-        try:
-            access.find_provider(machine.provider).release(str(machine.token))
-        except Exception as error:  # noqa: BLE001  # whatever it is, the next pass tries again
-            _note_failed_release(pk, describe_failure(error, what="releasing"), clock())
-            return False
-    _finish_release(pk, clock())
+    return note_release(pk, failure=give_back(machine, access=access), now=clock())
+
+
+def give_back(machine: Machine, *, access: Access) -> str:
+    """Have the provider take a machine back; return why it could not, or nothing. Touches no database."""
+    if machine.rent_started_at is None:
+        return ""
+    try:
+        access.find_provider(machine.provider).release(str(machine.token))
+    except Exception as error:  # noqa: BLE001  # whatever it is, the next pass tries again
+        return describe_failure(error, what="releasing")
+    return ""
+
+
+def note_release(pk: int, *, failure: str, now: datetime) -> bool:
+    """Write down what came of giving a machine back; return whether it is over."""
+    if failure:
+        _note_failed_release(pk, failure, now)
+        return False
+    _finish_release(pk, now)
     return True
 
 

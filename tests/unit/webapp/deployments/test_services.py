@@ -1,6 +1,8 @@
 """What people do to deployments."""
 
 import hashlib
+import subprocess
+import threading
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -159,6 +161,36 @@ class TestReleaseLocalMachines:
         world.cloud.rent = rent_and_release
         assert world.reconcile(deployment).is_busy
         assert released == [2]
+
+    def test_lets_machines_end_side_by_side(self, world: Any) -> None:
+        world.make_live()
+        original, both = world.cloud.release, threading.Barrier(2)
+
+        def release(token: str) -> None:
+            both.wait(timeout=5.0)  # breaks unless the other one is being released at the same time
+            original(token)
+
+        world.cloud.release = release
+        assert self.release(world) == 2
+
+    def test_goes_on_when_one_machine_cannot_be_released(self, world: Any) -> None:
+        deployment = world.make_live()
+        bad, good = world.list_held(deployment)
+        original = world.cloud.release
+
+        def release(token: str) -> None:
+            if token == str(bad.token):
+                raise subprocess.TimeoutExpired("agent", 60)
+            original(token)
+
+        world.cloud.release = release
+        assert self.release(world) == 1
+        (left,) = world.list_held(deployment)
+        assert (left.pk, left.state) == (bad.pk, "releasing")
+        assert left.state_reason == "releasing failed: TimeoutExpired, see the log"
+        assert LedgerEntry.objects.get(machine=good).closed_at is not None
+        deployment.refresh_from_db()
+        assert (deployment.state, deployment.reconcile_token) == ("applying", "")
 
     def test_counts_nothing_when_nothing_is_held(self, world: Any) -> None:
         assert self.release(world) == 0
