@@ -128,6 +128,8 @@ class TestDeployment:
         expect(visit.page.locator("[data-chart=ttft] .main-svg").first).to_be_visible()
         legend = visit.page.locator("[data-chart=ttft] .legendtext")
         expect(legend).to_have_text(["p50", "p90", "plan", "SLO p90"])
+        expect(visit.page.locator("[data-live-latency=e2e_p90_s]")).to_have_text("2.5 s")
+        expect(visit.page.locator("[data-chart=e2e] .legendtext")).to_have_text(["p50", "p90", "SLO p90"])
 
     def test_loses_nothing_while_the_connection_is_gone(self, open_page: OpenPage, console: Console, name: str) -> None:
         visit = open_page("viewer")

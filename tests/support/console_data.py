@@ -36,6 +36,7 @@ def request_plan(*, deployment_name: str) -> dict[str, object]:
         workload_slug="chat",
         slo_ttft_s=2.0,
         slo_tpot_s=0.1,
+        slo_e2e_s=30.0,
     )
     actor = User.objects.get(username="planner")
     return {"id": planning_services.request_plan(actor=actor, spec=spec, now=timezone.now()).pk}
@@ -79,7 +80,14 @@ def measure(*, name: str, ttft_p90_s: float, output_tokens_per_s: float) -> dict
         prompt_tokens=400,
         output_tokens=round(2 * output_tokens_per_s),
         in_flight=3,
-        latencies=Latencies(ttft_p50_s=ttft_p90_s / 2, ttft_p90_s=ttft_p90_s, tpot_p50_s=0.02, tpot_p90_s=0.03),
+        latencies=Latencies(
+            ttft_p50_s=ttft_p90_s / 2,
+            ttft_p90_s=ttft_p90_s,
+            tpot_p50_s=0.02,
+            tpot_p90_s=0.03,
+            e2e_p50_s=1.25,
+            e2e_p90_s=2.5,
+        ),
     )
     shard = ShardPoint(
         shard_id=f"{name}-r1-12345678",

@@ -1,5 +1,6 @@
 """Deployments: the list, the page with money and charts, and every action as one call."""
 
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ from engine.errors import UnavailableError
 from webapp.core.models import User
 from webapp.deployments import selectors, services
 from webapp.deployments.models import Deployment, GatewayKey
+from webapp.planning.models import PlanRequest
 from webapp.telemetry.models import DeploymentSample
 
 
@@ -33,6 +35,18 @@ class TestPage:
             "mdk_abcdefgh",
         ):
             assert words in text
+
+    def test_says_at_which_percentile_the_slo_binds(self, browse: Any, viewer: User, deployment: Deployment) -> None:
+        PlanRequest.objects.update(slo_ttft_s=2.0, slo_tpot_s=None, slo_e2e_s=30.0, slo_percentile=95.0)
+        text = browse(viewer).get("/deployments/chat/").content.decode()
+        for key, words in (("ttft", "SLO 2 s at p95"), ("tpot", "no bound"), ("e2e", "SLO 30 s at p95")):
+            figure = text.partition(f'data-live-latency="{key}_p90_s"')[2].partition("</div>")[0]
+            assert words in figure
+
+    def test_draws_every_latency(self, browse: Any, viewer: User, deployment: Deployment) -> None:
+        text = browse(viewer).get("/deployments/chat/").content.decode()
+        names = re.findall(r'data-chart="(\w+)"', text)
+        assert names == ["throughput", "requests", "ttft", "tpot", "e2e", "queue", "kv"]
 
     def test_says_how_to_use_it(self, browse: Any, viewer: User, deployment: Deployment) -> None:
         page = browse(viewer).get("/deployments/chat/").context["page"]

@@ -6,6 +6,7 @@ export const CHARTS = {
   requests: { lines: [["requests_per_s", "finished"]], plan: ["plan_requests_per_s", "plan carries"] },
   ttft: { lines: [["ttft_p50_s", "p50"], ["ttft_p90_s", "p90"]], plan: ["plan_ttft_s", "plan"], slo: "slo_ttft_s" },
   tpot: { lines: [["tpot_p50_s", "p50"], ["tpot_p90_s", "p90"]], plan: ["plan_tpot_s", "plan"], slo: "slo_tpot_s", scale: MS },
+  e2e: { lines: [["e2e_p50_s", "p50"], ["e2e_p90_s", "p90"]], slo: "slo_e2e_s" },
   queue: { shards: [["num_running", "running", "solid"], ["num_waiting", "queued", "dot"]] },
   kv: { shards: [["kv_cache_usage_ratio", "", "solid"]], scale: 100 },
 };
