@@ -7,7 +7,11 @@ from pydantic import ConfigDict, Field, StrictInt
 
 
 class DecisionIn(Schema):
-    """A comment that becomes part of the decision; with `plan_id`, only that very plan is decided."""
+    """A comment that becomes part of the decision, and the plan that it is about.
+
+    With `plan_id`, only that very plan is decided. Without it, the decision is on the plan that the request has when
+    the call is read: one solved again in between is refused, one solved again before the call is decided unseen.
+    """
 
     model_config = ConfigDict(extra="forbid")
 

@@ -7,14 +7,16 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.html import format_html
 from unfold.forms import ActionForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from engine.errors import EngineError
+from engine.errors import EngineError, InvalidInputError
 from webapp.approvals import services
 from webapp.approvals.models import AwaitingPlanRequest, Decision, Policy
 from webapp.core.admin import RoleAdmin
 from webapp.core.models import User
+from webapp.core.numbers import find_number
 from webapp.core.permissions import APPROVALS_DECIDE, APPROVALS_VIEW, CORE_ADMIN, has_permission
 from webapp.planning.models import PlanState
 
@@ -55,8 +57,13 @@ class AwaitingPlanRequestAdmin(RoleAdmin):
 
     @admin.display(description="plan USD per hour")
     def plan_usd_per_hour(self, row: AwaitingPlanRequest) -> str:
-        """Return the cost of the plan."""
-        return f"{row.plan.usd_per_hour:.2f}"
+        """Return the cost of the plan, with a hidden field that says which plan the page showed."""
+        return format_html(
+            '{}<input type="hidden" name="{}" value="{}">',
+            f"{row.plan.usd_per_hour:.2f}",
+            _define_plan_field(row.pk),
+            row.plan.pk,
+        )
 
     @admin.action(description="Approve selected plans", permissions=["decide"])
     def approve_selected(self, request: HttpRequest, rows: QuerySet[AwaitingPlanRequest]) -> None:
@@ -74,7 +81,8 @@ class AwaitingPlanRequestAdmin(RoleAdmin):
         comment = request.POST.get("comment", "").strip()
         for row in rows:
             try:
-                decide(actor=request.user, plan_request_id=row.pk, comment=comment, now=timezone.now())
+                plan_id = _get_seen_plan_id(request, row.pk)
+                decide(actor=request.user, plan_request_id=row.pk, comment=comment, plan_id=plan_id, now=timezone.now())
             except EngineError as error:
                 self.message_user(request, error.message, messages.ERROR)
             else:
@@ -113,6 +121,27 @@ class DecisionAdmin(RoleAdmin):
     list_filter = ("verdict",)
     list_select_related = ("plan", "decided_by", "policy")
     ordering = ("-decided_at", "-pk")
+
+
+def _define_plan_field(plan_request_id: int) -> str:
+    return f"plan-of-{plan_request_id}"
+
+
+def _get_seen_plan_id(request: HttpRequest, plan_request_id: int) -> int:
+    """Return the plan that the page showed beside the chosen row: only that one is decided.
+
+    Raises:
+        InvalidInputError: the row was not on the page, so nobody saw its plan.
+    """
+    field = _define_plan_field(plan_request_id)
+    plan_id = find_number(request.POST.get(field, ""))
+    if plan_id is None:
+        raise InvalidInputError(
+            f"{field}: says no plan of plan request {plan_request_id}",
+            field=field,
+            remedy="choose rows of the page that you see",
+        )
+    return plan_id
 
 
 def _get_actor(request: HttpRequest) -> User:

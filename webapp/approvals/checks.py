@@ -35,10 +35,10 @@ class PlanChangedError(ConflictError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenPlan:
-    """What somebody decides about: the request, and the plan that was seen (None: not said)."""
+    """What somebody decides about: the request, and the plan that was seen."""
 
     request_id: int
-    plan_id: int | None
+    plan_id: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +126,7 @@ def check_seen(seen: SeenPlan, *, request: PlanRequest) -> None:
     Raises:
         PlanChangedError: there is another plan now.
     """
-    if seen.plan_id is not None and seen.plan_id != request.plan.pk:
+    if seen.plan_id != request.plan.pk:
         raise PlanChangedError(
             f"plan request {request.pk} was solved again after you saw its plan; look at the new one",
             plan_request_id=request.pk,

@@ -152,7 +152,7 @@ def approve(
     Must not run inside a transaction: a plan found stale stays stale although the approval is refused.
 
     Args:
-        plan_id: the plan that the actor has seen; None approves whatever the request's plan is now.
+        plan_id: the plan that the actor has seen; None takes the one that the request has when the call begins.
         count_taken: counts what other deployments have of the stock; the plan cannot have it.
     Raises:
         NotFoundError: there is no such plan request.
@@ -162,10 +162,8 @@ def approve(
         StalePlanError: the market moved away from the plan.
         QueueUnavailableError: approved and stored, but the broker does not answer; the schedule applies it later.
     """
-    request = planning_selectors.get_plan_request(pk=plan_request_id)
-    checks.check_may_decide(actor=actor, request=request)
+    seen = _see_plan(actor, plan_request_id, plan_id)
     planning_services.check_fresh(plan_request_id=plan_request_id, now=now, count_taken=count_taken)
-    seen = SeenPlan(request_id=plan_request_id, plan_id=plan_id)
     return _decide_as_person(actor=actor, seen=seen, verdict=Verdict.APPROVED, comment=comment, now=now)
 
 
@@ -175,15 +173,21 @@ def reject(
     """Reject a plan; it can be solved again.
 
     Args:
-        plan_id: the plan that the actor has seen; None rejects whatever the request's plan is now.
+        plan_id: the plan that the actor has seen; None takes the one that the request has when the call begins.
     Raises:
         NotFoundError: there is no such plan request.
         ForbiddenError: the role does not include decisions; SelfApprovalError: the actor is the author.
         NotAwaitingApprovalError: it does not wait for a decision, or somebody else was faster.
         PlanChangedError: it was solved again after the actor has seen it.
     """
-    seen = SeenPlan(request_id=plan_request_id, plan_id=plan_id)
+    seen = _see_plan(actor, plan_request_id, plan_id)
     return _decide_as_person(actor=actor, seen=seen, verdict=Verdict.REJECTED, comment=comment, now=now)
+
+
+def _see_plan(actor: User, plan_request_id: int, plan_id: int | None) -> SeenPlan:
+    request = planning_selectors.get_plan_request(pk=plan_request_id)
+    checks.check_may_decide(actor=actor, request=request)
+    return SeenPlan(request_id=plan_request_id, plan_id=request.plan.pk if plan_id is None else plan_id)
 
 
 @transaction.atomic

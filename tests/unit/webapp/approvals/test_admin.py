@@ -44,7 +44,9 @@ def awaiting(make_plan_request: MakePlanRequest) -> PlanRequest:
 
 def _post(client: Client, action: str, *requests: PlanRequest, comment: str = "") -> HttpResponse:
     chosen = [request.pk for request in requests]
-    return client.post(_LIST, {"action": action, "_selected_action": chosen, "comment": comment, "select_across": "0"})
+    seen = {f"plan-of-{request.pk}": request.plan.pk for request in requests}
+    form = {"action": action, "_selected_action": chosen, "comment": comment, "select_across": "0"}
+    return client.post(_LIST, form | seen)
 
 
 def _list_messages(response: HttpResponse) -> list[str]:
@@ -66,6 +68,7 @@ class TestAwaitingPlanRequests:
         assert 'value="approve_selected"' in page
         assert 'value="reject_selected"' in page
         assert 'name="comment"' in page
+        assert f'<input type="hidden" name="plan-of-{awaiting.pk}" value="{awaiting.plan.pk}">' in page
 
     def test_shows_one_plan_request(self, client: Client, staff_approver: User, awaiting: PlanRequest) -> None:
         client.force_login(staff_approver)
@@ -85,6 +88,27 @@ class TestAwaitingPlanRequests:
         assert AuditEntry.objects.get(action="plan-request.approve").actor == staff_approver
         assert sent == ["deployments.apply"]
         assert _list_messages(response) == [f"plan request {awaiting.pk} for chat is approved."]
+
+    @pytest.mark.parametrize("action", ["approve_selected", "reject_selected"])
+    def test_refuses_a_plan_that_was_solved_again_after_the_page_was_shown(
+        self, client: Client, staff_approver: User, awaiting: PlanRequest, action: str, sent: list[str]
+    ) -> None:
+        client.force_login(staff_approver)
+        awaiting.plan.pk -= 1  # what the page showed
+        response = _post(client, action, awaiting)
+        awaiting.refresh_from_db()
+        assert (awaiting.state, Decision.objects.count(), sent) == (PlanState.AWAITING_APPROVAL, 0, [])
+        assert any("was solved again after you saw its plan" in message for message in _list_messages(response))
+
+    def test_refuses_a_row_whose_plan_nobody_saw(
+        self, client: Client, staff_approver: User, awaiting: PlanRequest, sent: list[str]
+    ) -> None:
+        client.force_login(staff_approver)
+        form = {"action": "approve_selected", "_selected_action": [awaiting.pk], "select_across": "0"}
+        response = client.post(_LIST, form)
+        awaiting.refresh_from_db()
+        assert (awaiting.state, Decision.objects.count(), sent) == (PlanState.AWAITING_APPROVAL, 0, [])
+        assert any("says no plan" in message for message in _list_messages(response))
 
     def test_rejects_with_the_comment(
         self, client: Client, staff_approver: User, awaiting: PlanRequest, sent: list[str]

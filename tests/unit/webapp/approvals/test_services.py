@@ -13,7 +13,7 @@ from django.db import connections
 from django.db.models import ProtectedError
 
 from engine.domain.offer import Offer
-from engine.domain.plan import Plan
+from engine.domain.plan import Plan as EnginePlan
 from engine.errors import InvalidInputError
 from webapp.approvals import services
 from webapp.approvals.models import Decision, Policy, Verdict
@@ -21,9 +21,9 @@ from webapp.core.errors import ForbiddenError, NotFoundError
 from webapp.core.models import AuditEntry, Event, Role, User
 from webapp.planning import services as planning_services
 from webapp.planning import solving
-from webapp.planning.models import PlanRequest, PlanState, ServedModel
+from webapp.planning.models import Plan, PlanRequest, PlanState, ServedModel
 
-MakePlan = Callable[..., Plan]
+MakePlan = Callable[..., EnginePlan]
 MakePlanRequest = Callable[..., PlanRequest]
 LoadOffer = Callable[..., Offer]
 Sent = list[tuple[str, str, dict[str, object]]]
@@ -221,6 +221,21 @@ class TestCheckPolicies:
 
 class TestApprove:
     """`approve`..."""
+
+    def test_decides_on_the_plan_of_the_calls_begin_when_none_is_named(
+        self, awaiting: PlanRequest, approver: User, sent: Sent, monkeypatch: pytest.MonkeyPatch, now: datetime
+    ) -> None:
+        def solve_again(**_given: object) -> None:
+            plan = Plan.objects.get(request=awaiting)
+            Plan.objects.filter(request=awaiting).delete()
+            plan.pk = None
+            plan.save()
+
+        monkeypatch.setattr(planning_services, "check_fresh", solve_again)
+        with pytest.raises(services.PlanChangedError):
+            services.approve(actor=approver, plan_request_id=awaiting.pk, now=now)
+        awaiting.refresh_from_db()
+        assert (awaiting.state, Decision.objects.count(), sent) == (PlanState.AWAITING_APPROVAL, 0, [])
 
     @pytest.mark.parametrize("role", ["approver", "admin"])
     def test_lets_approvers_and_admins_approve_plans_of_others(
