@@ -1,5 +1,7 @@
 """REST v1: authentication, error answers and the routers."""
 
+from typing import Final
+
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
@@ -8,6 +10,8 @@ from engine.errors import EngineError
 from webapp.api import approvals, deployments, gateway, market, planning, telemetry
 from webapp.api.auth import SessionAuth, TokenAuth
 from webapp.core import http
+
+_UNREADABLE: Final = 400  # the framework's status of a body that is no JSON
 
 api = NinjaAPI(
     title="Medley",
@@ -28,11 +32,17 @@ def answer_engine_error(request: HttpRequest, error: EngineError) -> HttpRespons
 def answer_invalid_input(request: HttpRequest, error: ValidationError) -> HttpResponse:
     """Answer input that does not fit the schema, naming the first field."""
     first = error.errors[0]
-    field = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
+    field = _name_field([str(part) for part in first["loc"]])
     body = http.make_error_body(
         code="invalid_input", message=f"{field}: {first['msg']}", field=field, remedy="see /api/v1/docs for the schema"
     )
     return api.create_response(request, body, status=422)
+
+
+def _name_field(location: list[str]) -> str:
+    """Return the name a caller knows: without where it stands, and without the parameter that takes a body."""
+    num_hidden = 2 if location[0] == "body" else 1
+    return ".".join(location[num_hidden:]) or location[0]
 
 
 @api.exception_handler(AuthenticationError)
@@ -46,7 +56,8 @@ def answer_stranger(request: HttpRequest, _error: AuthenticationError) -> HttpRe
 def answer_http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
     """Answer errors of the framework, such as a failed CSRF check or a body that is not JSON."""
     code = {400: "bad_request", 403: "forbidden", 404: "not_found"}.get(error.status_code, "http_error")
-    body = http.make_error_body(code=code, message=error.message)
+    field, remedy = ("body", "send one JSON object in UTF-8") if error.status_code == _UNREADABLE else (None, None)
+    body = http.make_error_body(code=code, message=error.message, field=field, remedy=remedy)
     return api.create_response(request, body, status=error.status_code)
 
 

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from django.conf import settings
+from django.core.exceptions import DisallowedHost, RequestDataTooBig
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.shortcuts import render
 
@@ -11,8 +13,17 @@ from webapp.dashboard.pages import harden
 _API_PREFIX: Final = "/api/"
 
 
-def show_bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponseBase:  # noqa: ARG001
+def show_bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponseBase:
     """Answer a request that cannot be read."""
+    if isinstance(exception, RequestDataTooBig):
+        largest_mib = (settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0) // 2**20
+        remedy = f"Send at most {largest_mib} MiB, such as a shorter part of a trace."
+        return _show(request, 400, "body_too_large", "This body is too large", remedy, field="body")
+    if isinstance(exception, DisallowedHost):
+        remedy = "Use the console's own address, or name this host in MEDLEY_ALLOWED_HOSTS."
+        return _show(
+            request, 400, "unknown_host", "The console does not answer to this host name", remedy, field="Host"
+        )
     return _show(request, 400, "bad_request", "This request cannot be read", "Go back, and try it from the page again.")
 
 
@@ -40,8 +51,10 @@ def show_server_error(request: HttpRequest) -> HttpResponseBase:
     return _show(request, 500, "internal_error", "Something broke", message)
 
 
-def _show(request: HttpRequest, status: int, code: str, heading: str, message: str) -> HttpResponseBase:
+def _show(
+    request: HttpRequest, status: int, code: str, heading: str, message: str, *, field: str | None = None
+) -> HttpResponseBase:
     if request.path.startswith(_API_PREFIX):
-        return JsonResponse(make_error_body(code=code, message=message), status=status)
+        return JsonResponse(make_error_body(code=code, message=heading, field=field, remedy=message), status=status)
     context = {"heading": heading, "message": message}
     return harden(render(request, "dashboard/error_alone.html", context, status=status))

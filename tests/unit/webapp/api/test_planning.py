@@ -231,7 +231,7 @@ class TestCreatePlanRequest:
     def test_names_a_field_that_is_missing(self, call: Call, planner: User, body: dict[str, object]) -> None:
         del body["model_slug"]
         response = call(planner, "/plan-requests", body)
-        assert (response.status_code, response.json()["error"]["field"]) == (422, "body.model_slug")
+        assert (response.status_code, response.json()["error"]["field"]) == (422, "model_slug")
 
 
 class TestListPlanRequests:
