@@ -34,6 +34,13 @@ _STOP_TIMEOUT_S: Final = 30.0  # an agent waits 10 s for a shard before it kills
 _POLL_S: Final = 0.05
 _CONNECT_TIMEOUT_S: Final = 1.0
 _RELEASED_PREFIX: Final = ".released-"
+# What processes need on this host, and what a user may set for vLLM, its libraries and its caches.
+_KEPT_NAMES: Final = frozenset(
+    {"HOME", "HF_HOME", "HF_HUB_OFFLINE", "LANG", "LD_LIBRARY_PATH", "LD_PRELOAD", "LOGNAME", "PATH", "SHELL", "TMPDIR"}
+    | {"TZ", "USER", "TRANSFORMERS_OFFLINE", "VIRTUAL_ENV"}
+)
+_KEPT_PREFIXES: Final = ("LC_", "XDG_", "OMP_", "KMP_", "MKL_", "VLLM_", "TORCH_", "TORCHINDUCTOR_")
+_SECRET_ENDINGS: Final = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")  # also of vLLM, such as VLLM_API_KEY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,18 +198,26 @@ class LocalProvider:
         return [sys.executable, "-P", "-m", _AGENT_MODULE, "--config", str(paths.config)]
 
     def _stop_agent(self, paths: MachinePaths) -> None:
-        """End the agent politely, then by force; what a killed agent left behind is stopped by a last run of it."""
+        """End the agent politely, then by force; a last run of it stops what it left behind, however it ended."""
         pid = _read_pid(paths)
         if local_files.is_locked(paths.lock) and pid is not None:
             _signal(pid, signal.SIGTERM)
-            if self._wait_unlocked(paths.lock):
-                return
-            _signal(pid, signal.SIGKILL)
-            self._wait_unlocked(paths.lock)
+            if not self._wait_unlocked(paths.lock):
+                _signal(pid, signal.SIGKILL)
+                self._wait_unlocked(paths.lock)
         if paths.config.is_file():
             self._clean_up(paths)
 
     def _clean_up(self, paths: MachinePaths) -> None:
+        failure = f"shards of {paths.folder.name} could not be stopped, see {paths.log}"
+        try:
+            exit_code = self._run_clean_up(paths)
+        except (subprocess.TimeoutExpired, OSError) as error:
+            raise RentFailedError(f"{failure}: {error}", provider=self.name) from error
+        if exit_code != 0:
+            raise RentFailedError(failure, provider=self.name)
+
+    def _run_clean_up(self, paths: MachinePaths) -> int:
         with paths.log.open("ab") as log:
             result = subprocess.run(
                 [*self._build_command(paths), "--clean-up"],
@@ -214,8 +229,7 @@ class LocalProvider:
                 cwd=paths.folder,
                 timeout=2 * _STOP_TIMEOUT_S,
             )
-        if result.returncode != 0:
-            raise RentFailedError(f"shards of {paths.folder.name} could not be stopped, see {paths.log}")
+        return result.returncode
 
     def _wait_unlocked(self, lock: Path) -> bool:
         deadline = self._clock() + _STOP_TIMEOUT_S
@@ -235,11 +249,14 @@ def _reap_children() -> None:
 
 
 def _agent_environment() -> dict[str, str]:
-    """Return the console's environment without its own secrets; the agent needs the path to the code only."""
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("MEDLEY_", "DATABASE_", "DJANGO_"))
-    }
+    """Return what an agent and its shards may know of the console's environment; secrets of any kind stay here."""
+    kept = {name: value for name, value in os.environ.items() if _is_kept(name)}
     return kept | {"PYTHONPATH": str(_CHECKOUT), "PYTHONUNBUFFERED": "1"}
+
+
+def _is_kept(name: str) -> bool:
+    is_listed = name in _KEPT_NAMES or name.startswith(_KEPT_PREFIXES)
+    return is_listed and not name.endswith(_SECRET_ENDINGS)
 
 
 def _is_token(text: str) -> bool:

@@ -78,7 +78,7 @@ class Fleet:
         for shard_id in list(self._members):
             self._release(shard_id, keeps_folder=True)
         while self._tasks:
-            await asyncio.gather(*self._tasks)
+            await asyncio.gather(*self._tasks, return_exceptions=True)  # one that fails is logged; the others go on
         files.remove_folder(self._run_dir)
 
     async def end_all(self) -> None:

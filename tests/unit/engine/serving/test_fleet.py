@@ -45,6 +45,30 @@ class TestFleet:
         assert sorted(shard_id for _, shard_id in machine.starts) == ["a", "b"]
         await fleet.close()
 
+    async def test_stops_the_others_when_one_cannot_be_stopped(
+        self,
+        machine: Any,
+        build: Callable[[], Fleet],
+        make_spec: MakeSpec,
+        until: Until,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        fleet = build()
+        fleet.put([make_spec("a"), make_spec("b")])
+        await until(lambda: states(fleet) == {"a": "ready", "b": "ready"})
+        end = machine.end
+
+        async def refuse_one(folder: Any, process: Any) -> None:
+            if folder.path.name == "a":
+                raise OSError("no such device")
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            await end(folder, process)
+
+        monkeypatch.setattr(machine, "end", refuse_one)
+        await fleet.close()
+        assert (list(machine.living), machine.ended) == (["a"], ["b"])
+
     async def test_stops_what_is_no_longer_declared(
         self, machine: Any, build: Callable[[], Fleet], make_spec: MakeSpec, until: Until, state_dir: Path
     ) -> None:
