@@ -15,6 +15,7 @@ __all__ = ["InvalidModelConfigError", "parse_model_config"]
 
 _MOST_LAYERS: Final = 10_000
 _SIXTEEN_BIT: Final = frozenset({"bfloat16", "float16", "float32"})  # the engine serves float32 weights in 16 bit
+_EXPERT_COUNTS: Final = ("num_local_experts", "num_experts", "n_routed_experts")
 
 
 class _Family(Enum):
@@ -42,6 +43,8 @@ _FAMILIES: Final = {
 
 def parse_model_config(config: Mapping[str, object], *, model_id: str, name: str) -> ModelSpec:
     """Return the model spec that a `config.json` describes.
+
+    A file without `torch_dtype` is read as 16 bit: whatever the weights are stored in, they are served so.
 
     Args:
         config: the file's content.
@@ -136,6 +139,7 @@ def _parse_mla(reader: ConfigReader) -> MlaSpec:
 
 def _parse_moe(reader: ConfigReader, family: _Family, num_layers: int) -> MoeSpec | None:
     if family is _Family.DENSE:
+        _check_dense(reader)
         return None
     if family is _Family.LOCAL_EXPERTS:
         return _define_moe(reader, "num_local_experts", "intermediate_size")
@@ -151,6 +155,14 @@ def _parse_moe(reader: ConfigReader, family: _Family, num_layers: int) -> MoeSpe
         num_shared_experts=reader.find_int("n_shared_experts", smallest=0) or 0,
         num_dense_layers=reader.find_int("first_k_dense_replace", smallest=0, largest=num_layers) or 0,
     )
+
+
+def _check_dense(reader: ConfigReader) -> None:
+    """Refuse experts in a family that has none: planned as dense, the model would seem far smaller than it is."""
+    for field in _EXPERT_COUNTS:
+        num_experts = reader.find_int(field, smallest=0) or 0
+        if num_experts > 1:
+            raise refuse_config(field, f"is {num_experts}, but models of this architecture have no experts")
 
 
 def _define_moe(

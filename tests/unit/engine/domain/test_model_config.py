@@ -316,3 +316,17 @@ class TestPublishedFiles:
         assert count.total / 1e9 == pytest.approx(total_billions, abs=0.05)
         assert count.active / 1e9 == pytest.approx(active_billions, abs=0.05)
         assert spec.num_layers * get_kv_bytes_per_layer(spec, 1) == kv_bytes
+
+
+class TestDenseFamilies:
+    @pytest.mark.parametrize("field", ["num_local_experts", "num_experts", "n_routed_experts"])
+    def test_refuse_experts_by_name(self, field: str) -> None:
+        with pytest.raises(
+            InvalidModelConfigError, match="is 8, but models of this architecture have no experts"
+        ) as caught:
+            parse_model_config({**LLAMA, field: 8}, model_id="m", name="M")
+        assert caught.value.field == field
+
+    @pytest.mark.parametrize("count", [None, 0, 1])
+    def test_take_a_count_that_means_none(self, count: int | None) -> None:
+        assert parse_model_config({**LLAMA, "num_local_experts": count}, model_id="m", name="M").moe is None
