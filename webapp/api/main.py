@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
@@ -19,6 +20,7 @@ api = NinjaAPI(
     description="Plan, approve and watch language models on the cheapest mix of cloud GPUs.",
     urls_namespace="api",
     auth=[TokenAuth(), SessionAuth()],
+    docs_decorator=login_required,
 )
 
 
