@@ -138,3 +138,13 @@ class TestPriceRise:
         world.reconcile(deployment)
         assert deployment.state == "live"
         assert sorted(one.usd_per_hour for one in world.list_held(deployment)) == [Decimal("0.02"), Decimal("0.03")]
+
+    def test_does_not_take_the_place_of_one_that_hangs(self, world: Any, load_offer: Any) -> None:
+        deployment = world.make_live(budget_usd_per_hour=Decimal("1000"))
+        self.raise_price(world, load_offer, 20.0)
+        world.cloud.machines[str(world.list_held(deployment)[0].token)].hangs = True
+        world.reconcile(deployment, watch_s=0.0)
+        world.clock.sleep(300.0)
+        world.reconcile(deployment)
+        assert [one.plan_machine_id for one in world.list_held(deployment)] == ["m2"]
+        assert "costs 20 USD/h now" in deployment.state_reason
