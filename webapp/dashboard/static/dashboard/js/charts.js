@@ -55,7 +55,20 @@ function shorten(id) {
   return id.split("-").slice(-2).join("-"); // the deployment's name stands in the heading
 }
 
+const FAR = 4; // a level this many times above everything measured would flatten it to the axis
+
+function findFarLevels(traces) {
+  const peak = Math.max(0, ...traces.filter((trace) => trace.meta === "measured").flatMap((trace) => trace.y.map((value) => value ?? 0)));
+  return { peak, levels: peak > 0 ? traces.filter((trace) => trace.meta === "level" && trace.y[0] > FAR * peak) : [] };
+}
+
+function noteLevel(trace, index) {
+  const text = `${trace.name} ${Number(trace.y[0].toPrecision(3)).toLocaleString("en")} ↑`;
+  return { text, xref: "paper", yref: "paper", x: 1, y: 1, xanchor: "right", yanchor: "top", yshift: -14 * index, showarrow: false, font: { size: 11, color: trace.line.color } };
+}
+
 export function buildLayout(chart, traces, windowS) {
+  const far = findFarLevels(traces);
   const grid = readToken("border");
   const axis = { gridcolor: grid, zerolinecolor: grid, linecolor: grid, tickfont: { size: 11 }, fixedrange: true };
   return {
@@ -68,7 +81,8 @@ export function buildLayout(chart, traces, windowS) {
     showlegend: traces.length > 1,
     legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 11 } },
     xaxis: { ...axis, type: "date", range: listEnds(windowS), tickformat: windowS > 600 ? "%H:%M" : "%H:%M:%S", nticks: 4 },
-    yaxis: { ...axis, rangemode: "tozero", nticks: 5 },
+    yaxis: { ...axis, nticks: 5, ...(far.levels.length ? { range: [0, 1.4 * far.peak] } : { rangemode: "tozero" }) },
+    annotations: far.levels.map(noteLevel),
     uirevision: windowS,
   };
 }
