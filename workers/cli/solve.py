@@ -24,7 +24,11 @@ def solve(
     file: Annotated[Path, typer.Argument(help="Instance file (JSON); - reads standard input.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as one JSON object.")] = False,
 ) -> None:
-    """Solve a rental instance. Exit status: 0 plan, 1 infeasible, 2 invalid, 3 no plan within the limit."""
+    """Solve a rental instance. Exit status: 0 plan, 1 infeasible, 2 invalid, 3 no plan within the limit.
+
+    Not supported yet, and answered as invalid where they would change the plan: startup_hours, drain_hours,
+    running_copies, spot_mode "priced", method "binary", replan_interval_hours, churn_limit and weights.
+    """
     try:
         with _divert_stdout():
             answer = _solve_file(file)

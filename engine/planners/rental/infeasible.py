@@ -10,6 +10,7 @@ The loosest SLO needs configurations to be made again: see `slo_search`.
 Source: specification of the rental planner, section 6.6.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -51,7 +52,8 @@ def list_infeasible_reasons(
     if smallest is None:
         reasons.extend(_list_stock_reasons(instance, options, watch))
     elif instance.budget_usd_per_hour is not None and smallest > instance.budget_usd_per_hour:
-        text = f"the smallest budget that suffices is {smallest:.2f} USD/h"
+        cents = math.ceil(100.0 * smallest - 1e-6)  # a budget rounded down would not suffice
+        text = f"the smallest budget that suffices is {cents / 100:.2f} USD/h"
         reasons.append(InfeasibleReason(kind="budget", subject="", value=smallest, text=text))
     share = find_largest_share(instance, options, watch=watch)
     if share is not None and share < 1.0:

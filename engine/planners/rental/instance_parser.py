@@ -6,6 +6,7 @@ silently ignored them would be wrong.
 Source: specification of the rental planner, section 8.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -253,7 +254,8 @@ def _refuse_unbuilt(fields: Mapping[str, object], field: str, neutral: Mapping[s
     for key, harmless in neutral.items():
         value = fields.get(key, harmless)
         if isinstance(value, bool) or value != harmless:
-            raise refuse(f"{field}.{key}", f"{value!r} is not supported yet", f"leave it out or give {harmless!r}")
+            given, neutral_text = json.dumps(value, default=str), json.dumps(harmless)
+            raise refuse(f"{field}.{key}", f"{given} is not supported yet", f"leave it out or give {neutral_text}")
 
 
 def _read_options(data: object) -> SolveOptions:
