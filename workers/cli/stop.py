@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -56,10 +57,18 @@ def stop_supervisor(
     """
     os.kill(pid, signal.SIGTERM)
     deadline_s = clock() + timeout_s
-    while presence.find_running(home) is not None:
+    while presence.find_running(home) is not None or _is_ending(pid):
         if clock() > deadline_s:
             raise StillRunningError(f"process {pid} still runs after {timeout_s:.0f} s, see {home.logs}")
         sleep(_POLL_S)
+
+
+def _is_ending(pid: int) -> bool:
+    """Return whether the process is still there; it gives up its lock a moment before it ends."""
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())  # empty for one that nobody has waited for yet
+    except OSError:
+        return False
 
 
 def list_left_machines(home: Home) -> list[str]:

@@ -12,6 +12,8 @@ from workers.home import Home
 from workers.up import presence
 from workers.up.presence import Presence
 
+_PID = 2**22 + 1  # above what Linux gives: nobody's
+
 
 @pytest.fixture
 def signals(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
@@ -26,18 +28,26 @@ class TestStopSupervisor:
         self, home: Home, signals: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         clock = FakeClock()
-        monkeypatch.setattr(presence, "find_running", lambda _home: Presence(pid=7) if clock.now_s < 4.0 else None)
-        stop_supervisor(home, 7, timeout_s=60.0, clock=clock, sleep=clock.sleep)
-        assert signals == [(7, signal.SIGTERM)]
+        monkeypatch.setattr(presence, "find_running", lambda _home: Presence(pid=_PID) if clock.now_s < 4.0 else None)
+        stop_supervisor(home, _PID, timeout_s=60.0, clock=clock, sleep=clock.sleep)
+        assert signals == [(_PID, signal.SIGTERM)]
         assert 4.0 <= clock.now_s < 4.2
 
     def test_says_when_it_does_not_end(
         self, home: Home, signals: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         clock = FakeClock()
-        monkeypatch.setattr(presence, "find_running", lambda _home: Presence(pid=7))
-        with pytest.raises(StillRunningError, match="process 7 still runs after 5 s"):
-            stop_supervisor(home, 7, timeout_s=5.0, clock=clock, sleep=clock.sleep)
+        monkeypatch.setattr(presence, "find_running", lambda _home: Presence(pid=_PID))
+        with pytest.raises(StillRunningError, match=f"process {_PID} still runs after 5 s"):
+            stop_supervisor(home, _PID, timeout_s=5.0, clock=clock, sleep=clock.sleep)
+
+    def test_waits_for_the_process_behind_the_lock(
+        self, home: Home, signals: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clock = FakeClock()
+        monkeypatch.setattr(presence, "find_running", lambda _home: None)
+        with pytest.raises(StillRunningError, match="still runs after 2 s"):
+            stop_supervisor(home, os.getpid(), timeout_s=2.0, clock=clock, sleep=clock.sleep)
 
 
 class TestListLeftMachines:
