@@ -10,7 +10,6 @@ GB: Final = 10**9  # bytes in a decimal gigabyte
 MIB: Final = 1024**2  # bytes in a binary mebibyte
 TERA: Final = 10**12
 SECONDS_PER_HOUR: Final = 3600.0
-HOURS_PER_MONTH: Final = 730.0  # 8,760 h / 12, the clouds' own convention
 TOKENS_PER_MTOK: Final = 1_000_000
 
 

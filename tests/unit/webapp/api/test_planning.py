@@ -6,10 +6,8 @@ from datetime import datetime
 
 import pytest
 from django.http import HttpResponse
-from django.test import Client
 
 from engine.domain.plan import Baseline, BindingRow, InfeasibleReason, Plan, SolveStatus
-from webapp.core import tokens
 from webapp.core.models import AuditEntry, Event, User
 from webapp.planning import solving
 from webapp.planning.models import PlanRequest, PlanState, ServedModel, WorkloadProfile
@@ -22,22 +20,6 @@ H100_OFFER = "aws:us-east-1:p5.48xlarge:on_demand"
 _ROLES = ("viewer", "planner", "approver", "admin")
 _CREATORS = ("planner", "admin")
 _TRACE = "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46,100,10\n2023-11-16 18:15:48,100,10\n"
-
-
-@pytest.fixture
-def call(client: Client, now: datetime) -> Call:
-    """Call the API as a user (None: a stranger); a body makes it a POST."""
-
-    def send(user: User | None, path: str, body: object = None) -> HttpResponse:
-        headers = {}
-        if user is not None:
-            _, plaintext = tokens.create_token(actor=None, user=user, name="test", now=now)
-            headers = {"Authorization": f"Bearer {plaintext}"}
-        if body is None:
-            return client.get(f"/api/v1{path}", headers=headers)
-        return client.post(f"/api/v1{path}", body, content_type="application/json", headers=headers)
-
-    return send
 
 
 def _take(found: list[dict[str, object]]) -> Callable[..., None]:
